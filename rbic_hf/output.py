@@ -1,0 +1,99 @@
+"""What the command line writes: datasets, report, card and `rbic.json` in one folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rbic_hf.card import dataset_card
+from rbic_hf.errors import ConfigError
+from rbic_hf.picking import select
+from rbic_hf.refinery import score_with_provenance
+from rbic_hf.reporting import Report, report
+from rbic_hf.request import Provenance
+from rbic_hf.splits import chosen_part
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+logger = logging.getLogger("rbic_hf")
+
+
+def refine_to_folder(
+    dataset: Any,
+    out: Path,
+    *,
+    ratio: float,
+    source: str,
+    say: Callable[[str], None],
+    unit: Any = "cost",
+    method: Any = "rbic",
+    split: str | None = None,
+    with_embeddings: bool = False,
+    **arguments: Any,
+) -> tuple[Dataset, str]:
+    """Score, select, and write `refined/`, `scored/`, `report.txt`, `README.md` and `rbic.json`.
+
+    Returns the refined dataset and its card.
+    """
+    check_folder(out)
+    part = chosen_part(dataset, split)
+    scored, made = score_with_provenance(part, **arguments)
+    save(scored, out / "scored")
+    refined = select(
+        scored, ratio, unit=unit, method=method, seed=made.config["seed"],
+        with_embeddings=with_embeddings,
+    )  # fmt: skip
+    save(refined, out / "refined")
+    found = report(scored, refined, seed=made.config["seed"])
+    card = _write_texts(out, found, made, source=source)
+    say(f"\n{found}\n")
+    say(f"written to {out}: refined/, scored/, report.txt, README.md (the card), rbic.json")
+    return refined, card
+
+
+def _write_texts(out: Path, found: Report, made: Provenance, *, source: str) -> str:
+    """Write the report, the card and the run's settings and numbers; return the card."""
+    card = dataset_card(found, made, source=source)
+    (out / "report.txt").write_text(f"{found}\n", "utf-8")
+    (out / "README.md").write_text(card, "utf-8")
+    described = {"source": source, "made": asdict(made), "report": found.as_dict()}
+    (out / "rbic.json").write_text(
+        json.dumps(described, indent=2, ensure_ascii=False) + "\n", "utf-8"
+    )
+    return card
+
+
+def save(dataset: Dataset, folder: Path) -> None:
+    """Save a dataset so that a reader sees the old one or the new one, never half of it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=".saving-", dir=folder.parent))
+    try:
+        dataset.save_to_disk(str(unfinished))
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(unfinished, folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def check_folder(out: Path) -> None:
+    """Refuse a path that is a file, or a folder of something else.
+
+    Raises:
+        ConfigError: says what is there.
+    """
+    if out.is_file():
+        raise ConfigError(f"{out} is a file; give a folder for the results")
+    ours = {"refined", "scored", "report.txt", "README.md", "rbic.json"}
+    if out.is_dir() and (others := [p.name for p in out.iterdir() if p.name not in ours]):
+        raise ConfigError(
+            f"{out} holds other files ({', '.join(sorted(others)[:3])}); give an empty one"
+        )

@@ -1,0 +1,249 @@
+"""Rollouts with a transformers model, the prober that runs everywhere.
+
+Each prompt is read once and its cache shared by its n rollouts. Sampling is by Gumbel noise from a
+generator per rollout, so that a rollout depends on its prompt and seed and not on its neighbours in
+the batch, as far as the arithmetic allows: another batch shape can flip a near-tie.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rbic_hf.errors import ModelError
+from rbic_hf.protocols import ChatMessage, Sample
+
+if TYPE_CHECKING:
+    import torch
+
+VERSION = 1
+
+# Tokens that compete in the nucleus: more never mattered at top_p <= .95, and a full sort of the
+# vocabulary costs as much as a small model's forward pass.
+NUM_CANDIDATES = 512
+
+
+class TransformersProber:
+    """Samples from a causal language model in a local folder, loaded at the first prompt.
+
+    A folder with a single .gguf file and no config.json is loaded as GGUF (extra `gguf`).
+
+    Args:
+        folder: where the model lies.
+        name: what the model is called in cache keys and messages.
+        revision: commit or content hash, for the cache key.
+        temperature: sampling temperature, > 0.
+        top_p: nucleus, in (0, 1].
+        max_new_tokens: longest rollout.
+        max_prompt_tokens: longer prompts are not probed (None is returned for them).
+        batch_size: rollouts generated at once.
+        device: "cuda", "mps", "cpu"; None: the best there is.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        *,
+        name: str | None = None,
+        revision: str = "",
+        temperature: float = 0.7,
+        top_p: float = 0.95,
+        max_new_tokens: int = 512,
+        max_prompt_tokens: int = 2048,
+        batch_size: int | None = None,
+        device: str | None = None,
+    ) -> None:
+        self.spec: Mapping[str, Any] = {
+            "prober": name or Path(folder).name,
+            "revision": revision,
+            "engine": "transformers",
+            "version": VERSION,
+            "temperature": temperature,
+            "top_p": top_p,
+            "max_new_tokens": max_new_tokens,
+            "max_prompt_tokens": max_prompt_tokens,
+        }
+        self._folder = folder
+        self._batch_size = batch_size
+        self._device = device
+        self._loaded: tuple[Any, Any] | None = None
+
+    def probe(
+        self, prompts: Sequence[list[ChatMessage]], *, n: int, seeds: Sequence[int]
+    ) -> list[list[Sample] | None]:
+        """Return `n` samples per prompt; None where the prompt is too long for the model."""
+        model, tokenizer = self._load()
+        texts = [
+            tokenizer.apply_chat_template(p, tokenize=False, add_generation_prompt=True)
+            for p in prompts
+        ]
+        ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+        room = getattr(model.config, "max_position_embeddings", 1 << 30)
+        longest = min(self.spec["max_prompt_tokens"], room - self.spec["max_new_tokens"])
+        fitting = [i for i, row in enumerate(ids) if len(row) <= longest]
+        fitting.sort(key=lambda i: len(ids[i]))  # alike lengths waste little padding
+        per_batch = max(1, self.batch_size // n)
+        results: list[list[Sample] | None] = [None] * len(prompts)
+        for start in range(0, len(fitting), per_batch):
+            rows = fitting[start : start + per_batch]
+            samples = self._generate([ids[i] for i in rows], n, [seeds[i] for i in rows])
+            for i, of_row in zip(rows, samples, strict=True):
+                results[i] = of_row
+        return results
+
+    @property
+    def batch_size(self) -> int:
+        """Rollouts generated at once; by default 64 on a CPU and 256 on a GPU."""
+        if self._batch_size is not None:
+            return self._batch_size
+        return 64 if self.device == "cpu" else 256
+
+    @property
+    def device(self) -> str:
+        """Where the model runs."""
+        return self._device or best_device()
+
+    def tokens_per_second(self, prompts: Sequence[list[ChatMessage]], *, n: int) -> float:
+        """Return the measured speed of generation: a few tokens for one batch of these prompts."""
+        _, tokenizer = self._load()
+        texts = [
+            tokenizer.apply_chat_template(p, tokenize=False, add_generation_prompt=True)
+            for p in prompts[: max(1, self.batch_size // n)]
+        ]
+        ids = [tokenizer(t, add_special_tokens=False)["input_ids"][:512] for t in texts]
+        started = time.perf_counter()
+        probed = 12
+        self._generate(ids, n, [0] * len(ids), max_new_tokens=probed)
+        return len(ids) * n * probed / (time.perf_counter() - started)
+
+    def _generate(
+        self,
+        ids: Sequence[list[int]],
+        n: int,
+        seeds: Sequence[int],
+        max_new_tokens: int | None = None,
+    ) -> list[list[Sample]]:
+        import torch
+        from transformers import LogitsProcessorList
+
+        model, tokenizer = self._load()
+        padded = tokenizer.pad({"input_ids": list(ids)}, return_tensors="pt", padding_side="left")
+        inputs = padded["input_ids"].to(model.device)
+        mask = padded["attention_mask"].to(model.device)
+        sampler = _Nucleus(
+            [seed + child for seed in seeds for child in range(n)],
+            self.spec["temperature"],
+            self.spec["top_p"],
+        )
+        with torch.inference_mode():
+            cache = _shared_prefix(model, inputs, mask, n) if inputs.shape[1] > 1 else None
+            output = model.generate(
+                input_ids=inputs.repeat_interleave(n, 0),
+                attention_mask=mask.repeat_interleave(n, 0),
+                past_key_values=cache,
+                max_new_tokens=max_new_tokens or self.spec["max_new_tokens"],
+                do_sample=False,  # the sampler leaves one token to choose
+                logits_processor=LogitsProcessorList([sampler]),
+                pad_token_id=tokenizer.pad_token_id,
+            )
+        generated = output[:, inputs.shape[1] :].tolist()
+        stops = set(_as_list(model.generation_config.eos_token_id))
+        samples = [self._sample(tokenizer, tokens, stops) for tokens in generated]
+        return [samples[i * n : (i + 1) * n] for i in range(len(ids))]
+
+    @staticmethod
+    def _sample(tokenizer: Any, tokens: list[int], stops: set[int]) -> Sample:
+        end = next((i for i, token in enumerate(tokens) if token in stops), None)
+        text = tokenizer.decode(tokens[:end], skip_special_tokens=True)
+        return Sample(text=text, finish_reason="length" if end is None else "stop")
+
+    def _load(self) -> tuple[Any, Any]:
+        if self._loaded is None:
+            try:
+                self._loaded = _load_model(self._folder, self.device)
+            except Exception as error:
+                raise ModelError(
+                    f"cannot load the prober {self.spec['prober']!r}: {error}"
+                ) from error
+        return self._loaded
+
+
+def best_device() -> str:
+    """Return "cuda", "mps" or "cpu", whichever is the fastest that there is."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _load_model(folder: str, device: str) -> tuple[Any, Any]:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    gguf = sorted(Path(folder).glob("*.gguf"))
+    as_gguf = bool(gguf) and not (Path(folder) / "config.json").exists()
+    extra: dict[str, Any] = {"gguf_file": gguf[0].name} if as_gguf else {}
+    # float16 where bfloat16 is emulated or missing, as on Colab's T4
+    half = (
+        torch.bfloat16 if device != "cuda" or torch.cuda.is_bf16_supported(False) else torch.float16
+    )
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, **extra)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=half, **extra)
+    model.train(False)
+    if as_gguf:  # views into the file are unaligned: copying them doubles the speed on a CPU
+        for parameter in model.parameters():
+            parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    model.generation_config.do_sample = False
+    model.generation_config.temperature = model.generation_config.top_p = None
+    model.generation_config.top_k = None
+    return model.to(device), tokenizer
+
+
+def _shared_prefix(model: Any, inputs: torch.Tensor, mask: torch.Tensor, n: int) -> Any:
+    """Read all but the last token of each prompt once and return its cache, n copies per prompt."""
+    from transformers import DynamicCache
+
+    cache = DynamicCache(config=model.config)
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    model(
+        input_ids=inputs[:, :-1],
+        attention_mask=mask[:, :-1],
+        position_ids=positions[:, :-1],
+        past_key_values=cache,
+        logits_to_keep=1,
+    )
+    cache.batch_repeat_interleave(n)
+    return cache
+
+
+def _as_list(value: int | list[int] | None) -> list[int]:
+    return [] if value is None else [value] if isinstance(value, int) else value
+
+
+class _Nucleus:
+    """A logits processor that samples: temperature, top-p, one generator per rollout."""
+
+    def __init__(self, seeds: Sequence[int], temperature: float, top_p: float) -> None:
+        import torch
+
+        self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self._temperature = temperature
+        self._top_p = top_p
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        size = min(NUM_CANDIDATES, scores.shape[-1])
+        logits, tokens = scores.float().topk(size, dim=-1)
+        logp = torch.log_softmax(logits / self._temperature, dim=-1)
+        mass_before = logp.exp().cumsum(-1) - logp.exp()
+        logp = logp.masked_fill(mass_before >= self._top_p, -torch.inf)
+        noise = torch.stack([torch.rand(size, generator=g) for g in self._generators])
+        gumbel = -torch.log(-torch.log(noise.clamp(1e-10, 1 - 1e-7)))
+        pick = tokens.gather(1, (logp + gumbel.to(logp.device)).argmax(-1, keepdim=True))
+        return torch.full_like(scores, -torch.inf).scatter_(1, pick, 0.0)

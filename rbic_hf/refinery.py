@@ -1,0 +1,367 @@
+"""The whole road, and the only module that knows its order:
+rows -> formats -> embed -> graph -> probe -> grade -> difficulty -> steps -> contribution ->
+selection. Stages map arrays to arrays; here they are joined and become columns.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_array
+from tqdm.auto import tqdm
+
+from rbic_hf import (
+    cached,
+    contribution,
+    difficulty,
+    domain_labels,
+    embed,
+    grade,
+    graph,
+    picking,
+    selection,
+    splits,
+    steps,
+    tables,
+)
+from rbic_hf.config import METHODS, UNITS, Method, RbicConfig, Unit, check_choice, check_ratio
+from rbic_hf.pool import Pool, embed_pool, read_pool
+from rbic_hf.probing import Rollouts, probe_pool
+from rbic_hf.protocols import Encoder, Prober
+from rbic_hf.request import CacheDir, Provenance, Request, check_request
+from rbic_hf.splits import AnyDataset, Split
+from rbic_hf.store import Store
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+logger = logging.getLogger("rbic_hf")
+
+
+def refine(
+    dataset: AnyDataset,
+    ratio: float = 0.16,
+    *,
+    unit: Unit = "cost",
+    method: Method = "rbic",
+    config: RbicConfig | None = None,
+    encoder: str | Path | Encoder | None = None,
+    prober: str | Path | Prober | None = None,
+    student: str | Path | None = None,
+    probe: bool = True,
+    columns: Mapping[str, str] | None = None,
+    split: Split = None,
+    cache_dir: CacheDir = None,
+    with_embeddings: bool = False,
+    with_generations: bool = False,
+    push_to: str | None = None,
+    private: bool | None = None,
+    token: str | bool | None = None,
+) -> Any:
+    """Return the part of a reasoning dataset that teaches the most for `ratio` of its cost.
+
+    `refine(ds, ratio)` is `select(score(ds), ratio)`. Rows come back in their original order with
+    their own columns as they were, and the small rbic columns.
+
+    Args:
+        dataset: Dataset; DatasetDict (`train`, or the splits named, is refined and the others are
+            handed on); IterableDataset (read into memory).
+        ratio: share of the pool's `unit` to keep, in (0, 1].
+        unit: "cost" (training cost), "tokens" or "rows".
+        method: "rbic", or "twin": random rows with the same domains, tiers and lengths.
+        config: settings of the stages.
+        encoder: model id, folder, or object with `encode`; None: a multilingual MiniLM.
+        prober: model id, folder, "auto", or object with `spec` and `probe`; None: the columns of
+            an earlier run if there are any, else "auto".
+        student: model id or folder whose tokenizer and size measure cost; None: an estimate.
+        probe: False: no rollouts; pass rates and tiers stay null.
+        columns: role -> column where the layout is not recognised, such as
+            `{"question": "q", "response": "r", "answer": "a"}`.
+        split: the split or splits of a DatasetDict to refine.
+        cache_dir: where vectors and rollouts are kept; None: beside the Hugging Face caches;
+            False: nowhere.
+        with_embeddings: keep `rbic_embedding`.
+        with_generations: keep `rbic_generations`.
+        push_to: repository to push the result to, with a card.
+        private: whether that repository is private, if it is new.
+        token: Hub token; None: the one that is logged in.
+
+    Raises:
+        ConfigError: an argument or setting that is not accepted.
+        DataError: no rows, no known layout, no clean row.
+        ModelError: an engine that is missing, raised, or returned something of the wrong shape.
+
+    Example:
+        >>> from datasets import load_dataset
+        >>> from rbic_hf import rbic_refine
+        >>> ds = load_dataset("openai/gsm8k", "main", split="train")  # doctest: +SKIP
+        >>> ds  # doctest: +SKIP
+        Dataset({features: ['question', 'answer'], num_rows: 7473})
+        >>> small = ds.pipe(rbic_refine, ratio=0.16)  # doctest: +SKIP
+        >>> small.column_names[:5]  # doctest: +SKIP
+        ['question', 'answer', 'rbic_status', 'rbic_rank', 'rbic_key']
+    """
+    check_ratio(ratio)
+    check_choice("unit", unit, UNITS)
+    check_choice("method", method, METHODS)
+    scored, made = score_with_provenance(
+        dataset,
+        config=config,
+        encoder=encoder,
+        prober=prober,
+        student=student,
+        probe=probe,
+        columns=columns,
+        split=split,
+        cache_dir=cache_dir,
+        with_generations=with_generations,
+    )
+    refined = picking.select(
+        scored,
+        ratio,
+        unit=unit,
+        method=method,
+        split=split,
+        seed=made.config["seed"],
+        with_embeddings=with_embeddings,
+        with_generations=with_generations,
+    )
+    if push_to is not None:
+        from rbic_hf import hub
+        from rbic_hf.card import dataset_card
+        from rbic_hf.reporting import report
+
+        text = dataset_card(report(scored, refined, split=split), made, repo_id=push_to)
+        hub.push(refined, push_to, card_text=text, private=private, token=token)
+    return refined
+
+
+def score(
+    dataset: AnyDataset,
+    *,
+    config: RbicConfig | None = None,
+    encoder: str | Path | Encoder | None = None,
+    prober: str | Path | Prober | None = None,
+    student: str | Path | None = None,
+    probe: bool = True,
+    columns: Mapping[str, str] | None = None,
+    split: Split = None,
+    cache_dir: CacheDir = None,
+    with_generations: bool = False,
+) -> Any:
+    """Return every row with the rbic columns; `select` then takes any ratio without a model.
+
+    Arguments and errors are those of `refine`.
+    """
+    scored, _ = score_with_provenance(
+        dataset,
+        config=config,
+        encoder=encoder,
+        prober=prober,
+        student=student,
+        probe=probe,
+        columns=columns,
+        split=split,
+        cache_dir=cache_dir,
+        with_generations=with_generations,
+    )
+    return scored
+
+
+def score_with_provenance(
+    dataset: AnyDataset, *, split: Split = None, **arguments: Any
+) -> tuple[Any, Provenance]:
+    """Return what `score` returns, and how it came about (of the last split, if several)."""
+    request = check_request(**arguments)
+    made = Provenance(config=request.config.as_dict())
+
+    def one(rows: Dataset) -> Dataset:
+        return _score(rows, request, made)
+
+    return splits.apply(dataset, one, split), made
+
+
+@dataclass(frozen=True)
+class _Domains:
+    graph: csr_array
+    domain: npt.NDArray[np.int32]
+    labels: list[str]
+    core: npt.NDArray[np.float32]
+    group: npt.NDArray[np.int32]
+
+
+def _score(dataset: Dataset, request: Request, made: Provenance) -> Dataset:
+    config = request.config
+    pool, columns = read_pool(dataset, request, made)
+    pool, vectors, cut = embed_pool(dataset, pool, columns, request, made)
+    where = _find_domains(vectors, pool, config)
+    rollouts = probe_pool(dataset, pool, columns, where.domain, where.group, request, made)
+    gradient = _estimate(rollouts, pool, where, config, made)
+    complexity = _complexities(pool)
+    answers = _check_answers(pool, request)
+    teaches = _contributions(complexity, answers, gradient, pool)
+    order = _pick_order(teaches, gradient, pool, where, config)
+
+    columns["rbic_rank"] = tables.spread(np.arange(len(order)), pool.places[order], pool.num_rows)
+    columns["rbic_embedding"] = tables.spread_vectors(vectors, pool.places, pool.num_rows)
+    columns["rbic_embedding_cut"] = pool.spread(cut)
+    columns["rbic_domain"] = pool.spread(where.domain)
+    columns["rbic_domain_label"] = pool.spread([where.labels[d] for d in where.domain])
+    columns["rbic_core"] = pool.spread(where.core)
+    columns["rbic_duplicate_group"] = _with_copies(where.group, pool, columns)
+    columns.update(_difficulty_columns(gradient, rollouts, pool, request))
+    columns["rbic_steps"] = pool.spread([c.steps for c in complexity])
+    columns["rbic_depth"] = pool.spread([c.depth for c in complexity])
+    columns["rbic_symbolic"] = pool.spread([c.symbolic for c in complexity])
+    columns["rbic_answer"] = pool.spread(answers)
+    columns["rbic_contribution"] = pool.spread(teaches)
+    return tables.with_columns(dataset, columns)
+
+
+def _find_domains(vectors: embed.Vectors, pool: Pool, config: RbicConfig) -> _Domains:
+    neighbors = graph.nearest(vectors, config.num_neighbors)
+    similarity = graph.similarity_graph(neighbors)
+    wanted = config.num_domains or graph.default_num_domains(len(vectors))
+    domain = graph.find_domains(similarity, min(wanted, len(vectors)), seed=config.seed)
+    return _Domains(
+        graph=similarity,
+        domain=domain,
+        labels=domain_labels.label_domains(pool.questions, domain),
+        core=graph.core_scores(similarity, domain),
+        group=graph.duplicate_groups(neighbors, config.duplicate_threshold),
+    )
+
+
+def _estimate(
+    rollouts: Rollouts | None, pool: Pool, where: _Domains, config: RbicConfig, made: Provenance
+) -> difficulty.Difficulty | None:
+    if rollouts is None or not rollouts.num_graded.any():
+        return None
+    found = difficulty.estimate(
+        rollouts.num_correct,
+        rollouts.num_graded,
+        where.graph,
+        pool.num_tokens,
+        [where.domain, _codes([reading.language for reading in pool.readings])],
+        seed=config.seed,
+    )
+    made.kappa = found.kappa
+    return found
+
+
+def _complexities(pool: Pool) -> list[steps.Complexity]:
+    bar = tqdm(pool.readings, desc="Reading reasoning", unit="row", leave=False)
+    return [steps.measure(r.response, answer=r.own_answer) for r in bar]
+
+
+def _check_answers(pool: Pool, request: Request) -> list[str]:
+    """Return verified, contradicted or unverifiable: the row's own answer against its reference."""
+    store = Store.open(request.cache_dir, "verdicts", {"grade": grade.VERSION})
+    pairs = [(r.reference, r.own_answer or "") for r in pool.readings]
+    answered = [i for i, pair in enumerate(pairs) if pair[1] and grade.is_gradable(pair[0])]
+    judged = cached.verdicts(
+        store, [pairs[i][0] for i in answered], [pairs[i][1] for i in answered], desc="Answers"
+    )
+    words = {True: "verified", False: "contradicted", None: "unverifiable"}
+    answers = ["unverifiable"] * len(pairs)
+    for i, verdict in zip(answered, judged, strict=True):
+        answers[i] = words[verdict]
+    return answers
+
+
+def _contributions(
+    complexity: list[steps.Complexity],
+    answers: list[str],
+    gradient: difficulty.Difficulty | None,
+    pool: Pool,
+) -> npt.NDArray[np.float64]:
+    symbolic = np.array([c.symbolic for c in complexity])
+    languages = [reading.language for reading in pool.readings]
+    return contribution.contributions(
+        depth=np.array([c.depth for c in complexity], float),
+        branch_density=np.array([c.branch_density for c in complexity]),
+        loop_share=np.array([c.loop_share for c in complexity]),
+        num_tokens=pool.num_tokens,
+        tier=np.zeros(len(answers), np.int32) if gradient is None else gradient.tier,
+        family=_codes([f"{lang} {sym}" for lang, sym in zip(languages, symbolic, strict=True)]),
+        symbolic=symbolic,
+        answer_weight=np.array([contribution.ANSWER_WEIGHTS[a] for a in answers]),
+    )
+
+
+def _pick_order(
+    teaches: npt.NDArray[np.float64],
+    gradient: difficulty.Difficulty | None,
+    pool: Pool,
+    where: _Domains,
+    config: RbicConfig,
+) -> npt.NDArray[np.int64]:
+    n = len(teaches)
+    unsolved = difficulty.TIERS.index("unsolved")
+    candidates = selection.Candidates(
+        cost=pool.cost,
+        num_tokens=pool.num_tokens,
+        domain=where.domain,
+        tier=np.zeros(n, np.int32) if gradient is None else gradient.tier,
+        tier_mass=np.ones((n, 1)) if gradient is None else gradient.tier_mass,
+        contribution=teaches,
+        core=where.core.astype(float),
+        group=where.group,
+    )
+    budgets = selection.Budgets(
+        alpha=config.alpha,
+        tilt=config.tilt,
+        tier_weight=(1.0,) if gradient is None else (config.easy_weight, 1.0, 1.0, 1.0),
+        capped_tier=None if gradient is None else unsolved,
+        cap=config.unsolved_cap,
+        contribution_weight=config.contribution_weight,
+        max_per_group=config.max_per_group,
+    )
+    return selection.pick_order(candidates, where.graph, budgets)
+
+
+def _difficulty_columns(
+    gradient: difficulty.Difficulty | None, rollouts: Rollouts | None, pool: Pool, request: Request
+) -> dict[str, Any]:
+    nothing = [None] * pool.num_rows
+    columns: dict[str, Any] = dict.fromkeys(
+        (
+            "rbic_rollouts", "rbic_correct", "rbic_unknown",
+            "rbic_pass_rate", "rbic_pass_rate_std", "rbic_tier",
+        ),
+        nothing,
+    )  # fmt: skip
+    if rollouts is not None:
+        columns["rbic_rollouts"] = pool.spread(rollouts.num_graded)
+        columns["rbic_correct"] = pool.spread(rollouts.num_correct)
+        columns["rbic_unknown"] = pool.spread(rollouts.num_unknown)
+    if gradient is not None:
+        columns["rbic_pass_rate"] = pool.spread(gradient.pass_rate)
+        columns["rbic_pass_rate_std"] = pool.spread(gradient.std)
+        columns["rbic_tier"] = pool.spread([difficulty.TIERS[tier] for tier in gradient.tier])
+    if request.with_generations:
+        texts = nothing if rollouts is None else pool.spread(rollouts.texts)
+        columns["rbic_generations"] = texts
+    return columns
+
+
+def _with_copies(
+    group: npt.NDArray[np.int32], pool: Pool, columns: dict[str, Any]
+) -> list[int | None]:
+    """Return the group of every row, exact copies that were set aside included."""
+    of_key = dict(zip(pool.keys, group.tolist(), strict=True))
+    spread = pool.spread(group)
+    for i, status in enumerate(columns["rbic_status"]):
+        if status == "duplicate":
+            spread[i] = of_key.get(columns["rbic_key"][i])
+    return spread
+
+
+def _codes(words: list[str]) -> npt.NDArray[np.int32]:
+    return np.unique(words, return_inverse=True)[1].astype(np.int32)

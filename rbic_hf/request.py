@@ -1,0 +1,89 @@
+"""What one call of `score` asks for, and how its answer came about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from rbic_hf import engines
+from rbic_hf.config import RbicConfig
+from rbic_hf.errors import ConfigError
+from rbic_hf.protocols import Encoder, Prober
+from rbic_hf.store import default_cache_dir
+
+CacheDir = str | Path | Literal[False] | None
+
+
+@dataclass(frozen=True)
+class Request:
+    """The checked arguments of `score`; engines are named but not loaded."""
+
+    config: RbicConfig
+    encoder: str | Path | Encoder | None
+    prober: str | Path | Prober | None
+    student: str | Path | None
+    probe: bool
+    columns: Mapping[str, str] | None
+    cache_dir: Path | None
+    with_generations: bool
+
+
+def check_request(
+    *,
+    config: RbicConfig | None = None,
+    encoder: str | Path | Encoder | None = None,
+    prober: str | Path | Prober | None = None,
+    student: str | Path | None = None,
+    probe: bool = True,
+    columns: Mapping[str, str] | None = None,
+    cache_dir: CacheDir = None,
+    with_generations: bool = False,
+) -> Request:
+    """Return the request.
+
+    Raises:
+        ConfigError: a setting of the wrong kind, or an engine that cannot be asked.
+    """
+    if config is not None and not isinstance(config, RbicConfig):
+        raise ConfigError(f"config={config!r} is not accepted; give a RbicConfig")
+    if encoder is not None and not isinstance(encoder, str | Path):
+        engines.check_encoder(encoder)
+    if prober is not None and not isinstance(prober, str | Path):
+        engines.check_prober(prober)
+    if prober is not None and not probe:
+        raise ConfigError("probe=False runs no prober; leave out prober= or probe=False")
+    return Request(
+        config=config or RbicConfig(),
+        encoder=encoder,
+        prober=prober,
+        student=student,
+        probe=probe,
+        columns=columns,
+        cache_dir=None if cache_dir is False else Path(cache_dir or default_cache_dir()),
+        with_generations=with_generations,
+    )
+
+
+@dataclass
+class Provenance:
+    """How a scored dataset came about; for the card and for `rbic.json`.
+
+    Attributes:
+        config: the settings.
+        layout: name of the layout that was recognised.
+        encoder: spec of the encoder; None when it has none.
+        prober: spec of the prober; None when nothing was probed.
+        student: spec of the token counter.
+        num_probed: distinct questions whose rollouts were asked for.
+        kappa: weight of the difficulty prior in rollouts; None when nothing was probed.
+    """
+
+    config: dict[str, Any]
+    layout: str = ""
+    encoder: dict[str, Any] | None = None
+    prober: dict[str, Any] | None = None
+    student: dict[str, Any] = field(default_factory=dict)
+    num_probed: int = 0
+    kappa: float | None = None

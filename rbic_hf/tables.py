@@ -1,0 +1,120 @@
+"""Arrays to dataset columns and back: the only place that knows how `datasets` stores them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from rbic_hf.columns import BY_NAME, COLUMNS, PREFIX
+from rbic_hf.errors import DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_ARROW = {
+    "string": pa.string(),
+    "bool": pa.bool_(),
+    "int32": pa.int32(),
+    "float32": pa.float32(),
+    "float64": pa.float64(),
+    "list<string>": pa.list_(pa.string()),
+}
+
+
+def iterate(dataset: Dataset, *, batch_size: int = 1000) -> Iterator[dict[str, Any]]:
+    """Yield the user's rows as dicts, without decoding media and without the rbic columns."""
+    plain = dataset.select_columns(user_columns(dataset)).with_format(None)
+    for batch in plain.iter(batch_size=batch_size):
+        names = list(batch)
+        for values in zip(*batch.values(), strict=True):
+            yield dict(zip(names, values, strict=True))
+
+
+def user_columns(dataset: Dataset) -> list[str]:
+    """Return the columns that are not rbic_hf's, in their order."""
+    return [name for name in dataset.column_names if not name.startswith(PREFIX)]
+
+
+def spread(
+    values: npt.NDArray[Any] | Sequence[Any], rows: npt.NDArray[np.int64], n: int
+) -> list[Any]:
+    """Return a list of length n with `values` at `rows` and None elsewhere."""
+    result: list[Any] = [None] * n
+    plain = values.tolist() if isinstance(values, np.ndarray) else values
+    for row, value in zip(rows.tolist(), plain, strict=True):
+        result[row] = value
+    return result
+
+
+def spread_vectors(
+    vectors: npt.NDArray[np.float32], rows: npt.NDArray[np.int64], n: int
+) -> pa.FixedSizeListArray:
+    """Return a column of n vectors, those of `rows` from `vectors` (m, d) and null elsewhere."""
+    full = np.zeros((n, vectors.shape[1]), np.float32)
+    full[rows] = vectors
+    missing = np.ones(n, bool)
+    missing[rows] = False
+    return pa.FixedSizeListArray.from_arrays(
+        pa.array(full.ravel()), vectors.shape[1], mask=pa.array(missing)
+    )
+
+
+def with_columns(dataset: Dataset, columns: Mapping[str, Any]) -> Dataset:
+    """Return the user's columns as they were, followed by rbic columns in the table's order."""
+    from datasets import Dataset, Features, List, Value, concatenate_datasets
+
+    arrays: dict[str, pa.Array] = {}
+    features: dict[str, Any] = {}
+    for column in COLUMNS:
+        if column.name not in columns:
+            continue
+        values = columns[column.name]
+        if column.dtype == "vector":
+            arrays[column.name] = values
+            features[column.name] = List(Value("float32"), length=values.type.list_size)
+            continue
+        arrays[column.name] = pa.array(values, _ARROW[column.dtype])
+        as_list = column.dtype.startswith("list")
+        features[column.name] = List(Value("string")) if as_list else Value(column.dtype)
+    added = Dataset(pa.table(arrays).cast(Features(features).arrow_schema))
+    own = user_columns(dataset)
+    if not own:
+        return added
+    return concatenate_datasets([dataset.select_columns(own), added], axis=1)
+
+
+def vectors_of(dataset: Dataset, column: str) -> npt.NDArray[np.float32]:
+    """Return a vector column as one array (n, d); rows of NaN where it is null."""
+    array = dataset.with_format("arrow")[:][column].combine_chunks()
+    if not pa.types.is_fixed_size_list(array.type):
+        array = array.cast(pa.list_(pa.float32(), _length(array)))
+    filled = np.full((len(array), array.type.list_size), np.nan, np.float32)
+    present = np.asarray(array.is_valid())
+    flat = array.drop_null().flatten().to_numpy(zero_copy_only=False)
+    filled[present] = flat.reshape(-1, array.type.list_size)
+    return filled
+
+
+def values_of(dataset: Dataset, column: str) -> list[Any]:
+    """Return one column as a list.
+
+    Raises:
+        DataError: the dataset has no such column.
+    """
+    if column not in dataset.column_names:
+        fix = "; score the dataset first: rbic_hf.score(dataset)" if column in BY_NAME else ""
+        raise DataError(
+            f"column {column!r} is not in the dataset{fix}. Its columns: {dataset.column_names}"
+        )
+    return list(dataset.with_format("arrow")[:][column].to_pylist())
+
+
+def _length(array: Any) -> int:
+    lengths = {len(value) for value in array.to_pylist() if value is not None}
+    if len(lengths) != 1:
+        raise DataError(f"vectors of several lengths in one column: {sorted(lengths)}")
+    return int(lengths.pop())

@@ -1,0 +1,300 @@
+"""The depth of reasoning: hand-drawn graphs, what must not change it, human-checked chains."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import spearmanr
+
+from rbic_hf.steps import Complexity, dependencies, measure, segment
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+FILLER = "Okay, let me think about this."
+
+
+def rows_of(name):
+    path = DATA / f"{name}.jsonl"
+    if not path.exists():
+        pytest.skip(f"needs ../shared/data/{name}.jsonl")
+    with path.open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def chains():
+    return [
+        ("\n".join(re.sub(r"^Step \d+:\s*", "", s) for s in row["steps"]), row["premises"])
+        for row in rows_of("labels/chains")
+    ]
+
+
+def longest_path(premises):
+    depths = []
+    for links in premises:
+        depths.append(1 + max((depths[at] for at in links), default=0))
+    return max(depths)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("", []),
+        (" \n --- \n **\n", []),
+        ("One. Two? Three", ["One.", "Two?", "Three"]),
+        ("第一步。第二步！第三步；完\n末", ["第一步。", "第二步！", "第三步；", "完", "末"]),
+        ("It is 3.5 m, e.g. Long. So 4.", ["It is 3.5 m, e.g. Long.", "So 4."]),
+        ("1. Add them.\n2. Stop.", ["1. Add them.", "2. Stop."]),
+        ("n! / (k! * 2) = 5", ["n! / (k! * 2) = 5"]),
+        (r"\begin{align} x &= 1 \\ y &= 2", [r"\begin{align} x &= 1", "y &= 2"]),
+        ("He has 48/2 = <<48/2=24>>24 clips.", ["He has 48/2 = 24 clips."]),
+        ("an open $ x. Then\nnext }", ["an open $ x.", "Then", "next }"]),
+    ],
+)
+def test_text_is_cut_at_sentences_lines_and_display_rows(text, parts):
+    assert segment(text) == parts
+
+
+GRAPHS = {
+    "three dependent equations": ("x = 3\ny = x + 4\nz = 5y", 3, [(), (0,), (1,)]),
+    "linked by their results": ("3 * 4 = 12\n12 * 5 = 60\n60 - 7 = 53", 3, [(), (0,), (1,)]),
+    "three facts, then one that joins them": (
+        "a = 3\nb = 4\nc = 5\nd = a + b + c",
+        2,
+        [(), (), (), (0, 1, 2)],
+    ),
+    "independent facts": ("a = 3\nb = 4\nc = 5", 1, [(), (), ()]),
+    "a diamond": ("x = 7\ny = x + 3\nz = x - 4\nw = y z", 3, [(), (0,), (0,), (1, 2)]),
+    "named quantities": (
+        "Running speed = 3 * 4\nWalking speed = Running speed / 5\nTime = 9 / Walking speed",
+        3,
+        [(), (0,), (1,)],
+    ),
+    "working out one quantity is one step": (
+        "T = 3 * 4 + 8\nT = 12 + 8\nT = 20",
+        1,
+        [(), (0,), (1,)],
+    ),
+    "a line that opens with = goes on": ("T = 3 * 4 + 8\n= 12 + 8\n= 20", 1, [(), (0,), (1,)]),
+    "a connective without symbols in common": (
+        "There are 7 cats.\nSo Ann buys 9 bowls.",
+        2,
+        [(), (0,)],
+    ),
+    "the last producer counts": (
+        "x = 3\ny = x + 4\ny = 5x\nz = y + 6",
+        3,
+        [(), (0,), (0, 1), (2,)],
+    ),
+    "what an announcement uses goes to the next line": (
+        "x = 33\nSubstitute x into the other equation:\n7 + 8 = 15",
+        2,
+        [(), (0,), (0,)],
+    ),
+    "calculator marks": (
+        "5 x 3 = <<5*3=15>>15 a day.\n15 + 50 = <<15+50=65>>65 in all.",
+        2,
+        [(), (0,)],
+    ),
+    "a common number links nothing": ("7 - 5 = 2\n2 * 8 = 16", 1, [(), ()]),
+    "one case does not follow from the other": (
+        "x - 5 = 7\nx = 12\n-x + 5 = 8",
+        2,
+        [(), (0,), (0,)],
+    ),
+    "a repeated fact is no new step": (
+        "3 * 4 = 12\n12 + 5 = 17\nAgain, 3 * 4 = 12.",
+        2,
+        [(), (0,), ()],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_hand_drawn_graphs_have_their_depth(name):
+    text, depth, premises = GRAPHS[name]
+    assert measure(text).depth == depth
+    assert dependencies(segment(text)) == premises
+
+
+@pytest.mark.parametrize(
+    ("english", "chinese"),
+    [
+        (
+            "Let x = 3.\nSo y = x + 4.\nTherefore z = 5y.",
+            "设x = 3。\n所以y = x + 4。\n因此z = 5y。",
+        ),
+        ("a = 3\nb = 4\nc = a + b = 7", "a＝3，\nb＝4；c＝a＋b＝7"),
+        ("There are 7 cats.\nThus 9 bowls.\nHence 6 cups.", "有7只猫。于是9个碗。从而6个杯子。"),
+        ("Price = 3 * 4\nCost = Price * 7", "单价 = 3 × 4\n总价 = 单价 × 7"),
+        (
+            "All men are mortal. Thus he is mortal. So he dies.",
+            "人皆有死。故他有死。则他会死。",
+        ),
+    ],
+)
+def test_english_and_chinese_twins_have_equal_depth(english, chinese):
+    ours, theirs = measure(english), measure(chinese)
+    assert (ours.depth, ours.symbolic) == (theirs.depth, theirs.symbolic)
+    assert ours.depth >= 2
+
+
+def test_renaming_variables_leaves_the_graph_unchanged():
+    text = "Let x = 3 and y = 4.\nSo z = x + y = 7.\n\\[ x^3 + 5y = w \\]\nThe value of w is 47."
+    links = dependencies(segment(text))
+    assert [bool(link) for link in links] == [False, True, True, True]
+    for names in ("pqrt", "abcd", "SPQR", "nmlk"):
+        renamed = text
+        for old, new in zip("xyzw", names, strict=True):
+            renamed = re.sub(rf"(?<![A-Za-z]){old}(?![A-Za-z])", new, renamed)
+        assert dependencies(segment(renamed)) == links
+
+
+@pytest.mark.parametrize("middle", ["\n", "\n\nLet me check.\n\n"])
+def test_reading_a_chain_twice_leaves_its_depth_exactly_equal(middle):
+    for text, _ in chains():
+        assert measure(text + middle + text).depth == measure(text).depth
+
+
+@pytest.mark.parametrize(
+    ("pool", "read"),
+    [
+        ("gsm8k_train", lambda row: row["answer"]),
+        ("math_boxed", lambda row: row["solution"]),
+        ("r1_think_messages", lambda row: row["messages"][-1]["content"]),
+        ("long_thought_sharegpt", lambda row: row["conversations"][-1]["value"]),
+        ("math_alpaca", lambda row: row["output"]),
+        ("code_mbpp_alpaca", lambda row: row["output"]),
+        ("zh_gaokao_alpaca", lambda row: row["output"]),
+    ],
+)
+def test_reading_a_pool_row_twice_leaves_its_depth_exactly_equal(pool, read):
+    for row in rows_of(f"pools/{pool}")[::20]:
+        text = read(row)
+        once = measure(text)
+        for middle in ("\n", "\n\nLet me check.\n\n"):
+            twice = measure(text + middle + text)
+            assert (twice.depth, twice.symbolic) == (once.depth, once.symbolic)
+            assert twice.novel_steps <= once.novel_steps + 1
+
+
+def test_filler_lines_change_at_most_one_chain_in_twenty():
+    texts = [text for text, _ in chains()]
+    padded = ["\n".join(f"{line}\n{FILLER}" for line in text.split("\n")) for text in texts]
+    changed = sum(
+        measure(long).depth != measure(text).depth for long, text in zip(padded, texts, strict=True)
+    )
+    assert changed <= len(texts) / 20
+
+
+def test_depth_ranks_human_checked_chains_and_length_does_not_explain_it():
+    texts, premises = zip(*chains(), strict=True)
+    truth = [longest_path(links) for links in premises]
+    depths = [measure(text).depth for text in texts]
+    agreement = spearmanr(depths, truth).statistic
+    assert agreement >= 0.5
+    assert agreement >= 0.2 + spearmanr([len(text) for text in texts], truth).statistic
+    assert spearmanr(depths, [len(text) for text in texts]).statistic < 0.5
+
+
+def test_prose_falls_back_to_distinct_linked_segments():
+    text = "Birds have wings. So they may fly. Hence they may leave. So they may fly."
+    prose = measure(text)
+    assert not prose.symbolic
+    assert prose.depth == 2
+    assert measure("Just one remark.").depth == 1
+
+
+def test_the_counts_of_a_small_text_are_those_counted_by_hand():
+    text = "a = 3\nb = 4\nc = a + b = 7\nWait, a = 3.\nHmm, is that right?"
+    assert measure(text) == Complexity(
+        steps=5,
+        novel_steps=4,
+        depth=2,
+        width=2,
+        edges=2,
+        operators=5,
+        branch_density=2 / 5,
+        loop_share=1 / 5,
+        tail_share=0.0,
+        symbolic=True,
+    )
+
+
+@pytest.mark.parametrize("text", ["", "   \n\n", "*** ---", "。。。"])
+def test_a_text_without_segments_is_all_zeros(text):
+    assert measure(text, answer="3") == Complexity(0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "tail"),
+    [
+        ("3 * 4 = 12\nabcdefghij", "12", 0.5),
+        ("3 * 4 = 12\nabcdefghij", None, 0.0),
+        ("3 * 4 = 12\nabcdefghij", "", 0.0),
+        ("3 * 4 = 12\nabcdefghij", "4.5", 0.0),
+        ("abcdefghij\n3 * 4 = 12", "12", 0.0),
+        ("12 cats\n3 * 4 = 12\nabcdefghij", "12", 10 / 27),  # reached by the equation
+        (r"$\boxed{\frac{1}{3}}$" + "\n" + "a" * 21, r"\frac{1}{3}", 0.5),
+        ("1,200 is the answer\n" + "a" * 19, "1200", 0.5),
+        ("x = 12.5\nabcdefgh", "12", 0.0),
+        ("故选：B。\n以上六个字", "B", 0.5),
+    ],
+)
+def test_the_tail_starts_after_the_answer_is_first_reached(text, answer, tail):
+    assert measure(text, answer=answer).tail_share == pytest.approx(tail)
+
+
+HOSTILE = {
+    "brackets": "(" * 1_000_000,
+    "nested latex": r"\frac{" * 150_000,
+    "one long number": "9" * 1_000_000,
+    "a tower of powers": "x = 9^9^9^9^9 = " + "9^" * 300_000,
+    "spaces after a stop": "a. " + " " * 1_000_000 + "b",
+    "abbreviations": "e.g. A " * 140_000,
+    "NUL and lone surrogates": "\0\ud800=" * 300_000,
+    "open calculator marks": "<<" * 500_000,
+    "groups of thousands": "1,234," * 160_000,
+    "many short lines": "a\n" * 500_000,
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_megabytes_are_measured(name):
+    result = measure(HOSTILE[name], answer="9")
+    assert 0 <= result.depth <= result.steps
+    assert result.depth <= 2
+
+
+PIECES = st.lists(
+    st.one_of(
+        st.text(max_size=12),
+        st.sampled_from(["\n", "\\\\", "\r", "$", "=", "+", ":", "}", "\\frac{", "<<3=4>>", "```"]),
+        st.sampled_from(["x", "y", "3", "12", "so ", "因此", "。", ". A", "the sum ", "wait, "]),
+    ),
+    max_size=40,
+).map("".join)
+
+
+@settings(deadline=None, max_examples=300)
+@given(PIECES, st.one_of(st.none(), st.text(max_size=4)))
+def test_any_text_is_measured_within_its_bounds(text, answer):
+    result = measure(text, answer=answer)
+    assert max(result.depth, result.novel_steps, result.width) <= result.steps
+    assert (result.depth == 0) == (result.width == 0) == (result.steps == 0)
+    for share in (result.branch_density, result.loop_share, result.tail_share):
+        assert 0 <= share <= 1
+    parts = segment(text)
+    assert result.steps == len(parts)
+    for at, links in enumerate(dependencies(parts)):
+        assert all(0 <= link < at for link in links)
+        assert list(links) == sorted(set(links))
+
+
+@settings(deadline=None, max_examples=300)
+@given(PIECES)
+def test_any_text_read_twice_has_the_same_depth(text):
+    assert measure(text + "\n" + text).depth == measure(text).depth
+    assert measure(text + "\n\nLet me check.\n\n" + text).depth == max(measure(text).depth, 1)
