@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from tqdm.auto import tqdm
 
-from rbic_hf import embed, grade
+from rbic_hf import embed, grading
 from rbic_hf.errors import ModelError
 from rbic_hf.protocols import ChatMessage, Encoder, Prober, Sample
 from rbic_hf.store import Store, content_key
@@ -179,13 +179,13 @@ def rollouts(
 
 def verdicts(
     store: Store, references: Sequence[str | None], answers: Sequence[str], *, desc: str
-) -> list[grade.Verdict]:
+) -> list[grading.Verdict]:
     """Return whether each answer equals its reference; None = nobody can say."""
     pairs = zip(references, answers, strict=True)
-    keys = [content_key(str(reference), answer) for reference, answer in pairs]
+    keys = [content_key(answer, *([] if ref is None else [ref])) for ref, answer in pairs]
 
     def compute(places: list[int]) -> Mapping[str, pa.Array]:
-        judged = grade.grade([references[i] for i in places], [answers[i] for i in places])
+        judged = grading.grade([references[i] for i in places], [answers[i] for i in places])
         return {"correct": pa.array(judged, pa.bool_())}
 
     if not keys:
@@ -199,7 +199,11 @@ def _check_answers(answers: Any, num_prompts: int, n: int) -> None:
         got = len(answers) if isinstance(answers, list) else type(answers).__name__
         raise ModelError(f"the prober returned {got} for {num_prompts} prompts; one list each")
     for samples in answers:
-        if samples is not None and len(samples) != n:
+        if samples is None:
+            continue
+        if not isinstance(samples, list) or not all(isinstance(s, Sample) for s in samples):
+            raise ModelError("the prober returned something else than a list of rbic_hf.Sample")
+        if len(samples) != n:
             raise ModelError(f"the prober returned {len(samples)} samples for one prompt, not {n}")
 
 

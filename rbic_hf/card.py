@@ -70,7 +70,7 @@ def dataset_card(
 
 
 def escape(text: str, *, limit: int = 200) -> str:
-    """Return a dataset's text as one line that Markdown, HTML, YAML and Jinja take as plain text."""
+    """Return text as one line that Markdown, HTML, YAML and Jinja take as plain text."""
     line = " ".join(text.split())[:limit]
     return _MARKDOWN.sub(r"\\\1", html.escape(line, quote=False))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -66,7 +66,7 @@ class RbicConfig:
         for name in ("num_neighbors", "max_per_group", "num_rollouts", "max_new_tokens"):
             _whole(name, getattr(self, name), low=1)
         _whole("max_length", self.max_length, low=1)
-        _whole("seed", self.seed, low=0)
+        _whole("seed", self.seed, low=0, high=2**63 - 1)
         if self.num_domains is not None:
             _whole("num_domains", self.num_domains, low=1)
         if self.max_probe_rows is not None:
@@ -106,9 +106,10 @@ def check_choice(name: str, value: object, accepted: tuple[str, ...]) -> None:
         raise ConfigError(f"{name}={value!r} is not known; accepted: {', '.join(accepted)}")
 
 
-def _whole(name: str, value: object, *, low: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise ConfigError(f"{name}={value!r} is not accepted; give a whole number >= {low}")
+def _whole(name: str, value: object, *, low: int, high: float = float("inf")) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        wanted = f">= {low}" + (f" and <= {high}" if high < float("inf") else "")
+        raise ConfigError(f"{name}={value!r} is not accepted; give a whole number {wanted}")
 
 
 def _number(
@@ -128,7 +129,7 @@ def _number(
     fits = (
         isinstance(value, int | float)
         and not isinstance(value, bool)
-        and math.isfinite(value)
+        and abs(value) <= sys.float_info.max
         and (above is None or value > above)
         and (low is None or value >= low)
         and (high is None or value <= high)

@@ -9,13 +9,14 @@ Neighbours alone cannot predict accuracy; as a prior they are worth about one ex
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
 from scipy.special import betaln, logit
 from scipy.stats import beta
 
@@ -58,6 +59,7 @@ def estimate(
     groups: Sequence[npt.NDArray[np.int32]],
     *,
     seed: int,
+    question: npt.NDArray[np.int32] | None = None,
 ) -> Difficulty:
     """Return the difficulty of every row; rows with `num_rollouts` 0 are predicted.
 
@@ -68,9 +70,14 @@ def estimate(
         num_tokens: (n,) length of the row, > 0.
         groups: categorical features, each (n,) of small non-negative codes (domain, language).
         seed: draws the folds.
+        question: (n,) equal for rows that ask the same: they share their rollouts, so that one's
+            outcome must not enter the other's prior. None: all rows ask something else.
     """
     ok, n = num_correct.astype(float), num_rollouts.astype(float)
-    prior = _prior_mean(ok, n, graph, num_tokens, groups, seed)
+    if question is not None:
+        graph = _without_copies(graph, question, n > 0)
+    asks = np.arange(len(ok)) if question is None else question
+    prior = _prior_mean(ok, n, graph, num_tokens, groups, asks, seed)
     kappa = _fit_kappa(ok, n, prior)
     a, b = ok + kappa * prior, (n - ok) + kappa * (1 - prior)
     pass_rate = a / (a + b)
@@ -90,17 +97,39 @@ def estimate(
     return Difficulty(pass_rate, std, tier.astype(np.int32), mass, prior, kappa)
 
 
-def probe_order(domains: npt.NDArray[np.int32], *, seed: int) -> npt.NDArray[np.int64]:
+def probe_order(domains: npt.NDArray[np.int32], draws: Sequence[str]) -> npt.NDArray[np.int64]:
     """Return all rows in an order whose every prefix is spread over the domains by their size.
 
-    Within a domain the order is random; probing more rows later keeps those that were probed.
+    Within a domain rows come in the order of their `draws`, one random text per row. Draws that are
+    hashes of the row's content let rows move without others being probed, and probing more rows
+    keeps those that were probed.
     """
-    rng = np.random.default_rng(seed)
-    shuffled = rng.permutation(len(domains))
+    shuffled = np.argsort(np.asarray(draws), kind="stable")
     by_domain = shuffled[np.argsort(domains[shuffled], kind="stable")]
     sizes = np.bincount(domains)
-    place = np.concatenate([(np.arange(size) + 0.5) / size for size in sizes if size])
-    return by_domain[np.argsort(place, kind="stable")]
+    return by_domain[_interleave(sizes.tolist())]
+
+
+def _interleave(sizes: list[int]) -> list[int]:
+    """Return the places of blocks that lie one after the other, of these sizes, interleaved.
+
+    Of n places in all, the i-th of a block of s has its turn between i n / s and (i + 1) n / s;
+    taking the earliest end first keeps all turns, so that every prefix holds each block in
+    proportion to within one (Tijdeman's chairman assignment).
+    """
+    n, starts = sum(sizes), np.cumsum([0, *sizes]).tolist()
+    coming = [(0, block, 0) for block, size in enumerate(sizes) if size]
+    due: list[tuple[int, int, int]] = []
+    order: list[int] = []
+    for turn in range(n):
+        while coming and coming[0][0] <= turn:
+            _, block, i = heapq.heappop(coming)
+            heapq.heappush(due, (-(-(i + 1) * n // sizes[block]), block, i))
+        _, block, i = heapq.heappop(due)
+        order.append(starts[block] + i)
+        if i + 1 < sizes[block]:
+            heapq.heappush(coming, ((i + 1) * n // sizes[block], block, i + 1))
+    return order
 
 
 def _prior_mean(
@@ -109,18 +138,34 @@ def _prior_mean(
     graph: csr_array,
     num_tokens: Array,
     groups: Sequence[npt.NDArray[np.int32]],
+    question: npt.NDArray[np.int_] | npt.NDArray[np.int32],
     seed: int,
 ) -> Array:
     """Return the prior mean; a probed row's own outcome never enters its own prior."""
     probed = np.flatnonzero(n > 0)
     prior = _fit_and_predict(ok, n, graph, num_tokens, groups, probed)
-    folds = np.random.default_rng(seed).permutation(np.arange(len(probed)) % NUM_FOLDS)
-    for fold in range(min(NUM_FOLDS, len(probed))):
+    _, asked = np.unique(question[probed], return_inverse=True)
+    num_asked = int(asked.max(initial=-1)) + 1
+    folds = np.random.default_rng(seed).permutation(np.arange(num_asked) % NUM_FOLDS)[asked]
+    for fold in range(min(NUM_FOLDS, num_asked)):
         held_out = probed[folds == fold]
         prior[held_out] = _fit_and_predict(ok, n, graph, num_tokens, groups, probed[folds != fold])[
             held_out
         ]
     return prior
+
+
+def _without_copies(
+    graph: csr_array, question: npt.NDArray[np.int32], is_probed: npt.NDArray[np.bool_]
+) -> csr_array:
+    """Return the graph in which a probed row does not see the rows that ask the same.
+
+    An unprobed row sees them: they are the best that is known of it.
+    """
+    edges = coo_array(graph)
+    keep = (question[edges.row] != question[edges.col]) | ~is_probed[edges.row]
+    places = edges.row[keep], edges.col[keep]
+    return csr_array(coo_array((edges.data[keep], places), shape=graph.shape))
 
 
 def _fit_and_predict(

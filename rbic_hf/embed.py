@@ -5,7 +5,9 @@ The question is embedded, not the trace: traces embed style and length.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -62,7 +64,11 @@ class SentenceEncoder:
 
 
 def describe(encoder: Encoder) -> dict[str, Any] | None:
-    """Return what names an encoder in a cache key: its `spec`, or its model's name; else None."""
+    """Return what names an encoder in a cache key: its `spec`, or its model's name; else None.
+
+    A SentenceTransformer is named by its model, its window and a hash of some of its weights: one
+    that was trained further under the same name must not find the vectors of the one before.
+    """
     spec = getattr(encoder, "spec", None)
     if isinstance(spec, Mapping):
         return dict(spec)
@@ -70,7 +76,24 @@ def describe(encoder: Encoder) -> dict[str, Any] | None:
         name = encoder[0].auto_model.name_or_path  # type: ignore[index]
     except (TypeError, AttributeError, IndexError, KeyError):
         return None
-    return {"encoder": str(name), "revision": None} if name else None
+    if not name:
+        return None
+    return {
+        "encoder": Path(name).name if Path(name).is_dir() else str(name),
+        "revision": _weights_hash(encoder),
+        "window": getattr(encoder, "max_seq_length", None),
+    }
+
+
+def _weights_hash(encoder: Any) -> str | None:
+    """Return a hash of the first numbers of every weight; None where there are no weights."""
+    if not callable(getattr(encoder, "state_dict", None)):
+        return None
+    digest = hashlib.blake2b(digest_size=8)
+    for name, weight in encoder.state_dict().items():
+        digest.update(name.encode())
+        digest.update(weight.flatten()[:64].float().cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def unit_vectors(encoder: Encoder, texts: Sequence[str]) -> Vectors:
@@ -86,7 +109,8 @@ def unit_vectors(encoder: Encoder, texts: Sequence[str]) -> Vectors:
     except Exception as error:
         raise ModelError(f"the encoder raised {type(error).__name__}: {error}") from error
     try:
-        vectors = np.asarray(raw, dtype=np.float32)
+        with np.errstate(over="ignore"):  # becomes infinite, so that the row is not usable
+            vectors = np.asarray(raw, dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise ModelError(f"the encoder returned no array of numbers: {error}") from error
     if vectors.ndim != 2 or len(vectors) != len(texts) or vectors.shape[1] == 0:
@@ -94,7 +118,7 @@ def unit_vectors(encoder: Encoder, texts: Sequence[str]) -> Vectors:
             f"the encoder returned shape {vectors.shape} for {len(texts)} texts; "
             f"one vector per text, shape ({len(texts)}, d), is needed"
         )
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
     usable = np.isfinite(norms) & (norms > 0)
     return np.where(usable, vectors / np.where(usable, norms, 1), np.nan).astype(np.float32)
 

@@ -128,7 +128,7 @@ def packaged_folder(package: tuple[str, str, str]) -> str | None:
     found = importlib.util.find_spec(package[0])
     if found is None or found.origin is None:
         return None
-    return str(Path(found.origin).parent / package[1])
+    return str(Path(found.origin).parent / package[1]).rstrip("/")
 
 
 def _default(model: str, package: tuple[str, str, str], what: str) -> tuple[str, str, str]:
@@ -166,6 +166,9 @@ def _transformers_prober(
 
 def _name(model: str | Path) -> str:
     """Return an id as it is and the last part of a folder: a path is no part of a cache key."""
+    for package in (PACKAGED_ENCODER, PACKAGED_PROBER):
+        if str(model) == packaged_folder(package):
+            return package[2]
     return (
         Path(model).expanduser().resolve().name if Path(model).expanduser().exists() else str(model)
     )

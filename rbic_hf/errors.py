@@ -3,7 +3,8 @@
 RbicError
 ├── ConfigError  (ValueError)    a setting, a ratio, a unit that cannot be used
 ├── DataError    (ValueError)    a dataset that cannot be read or selected from
-└── ModelError   (RuntimeError)  an encoder, a prober or a grader that failed or is missing
+├── ModelError   (RuntimeError)  an encoder, a prober or a grader that failed or is missing
+└── HubError     (RuntimeError)  the Hub could not be reached, or did not do what was asked
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ class ConfigError(RbicError, ValueError):
 
 class DataError(RbicError, ValueError):
     """A dataset has no rows, no known layout, a missing column or no usable row."""
+
+
+class HubError(RbicError, RuntimeError):
+    """The Hub could not be reached, or did not do what was asked."""
 
 
 class ModelError(RbicError, RuntimeError):

@@ -20,6 +20,7 @@ VERSION = 1
 Ints = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
 
+ROUNDING = 1e-5  # equal texts have cosines of .999999
 WEAK_EDGE_PERCENTILE = 5  # cosines below this percentile of all neighbours weigh next to nothing
 SEARCH_STEPS = 12
 
@@ -29,8 +30,9 @@ class Neighbors:
     """The nearest other rows of each row.
 
     Attributes:
-        indices: (n, k) row numbers, nearest first, ties by row number; -1 = there are fewer rows.
-        similarities: (n, k) cosines in [-1, 1]; -1 where the index is -1.
+        indices: (n, k) row numbers, nearest first, ties by row number, k < n. Where more rows are
+            equally near than fit, which of them are named is fixed but not defined.
+        similarities: (n, k) cosines in [-1, 1].
     """
 
     indices: Ints
@@ -133,7 +135,7 @@ def duplicate_groups(neighbors: Neighbors, threshold: float) -> Ints:
     Groups are numbered by their first row; a row without duplicates has a group of its own.
     """
     n, k = neighbors.indices.shape
-    close = neighbors.similarities >= threshold
+    close = neighbors.similarities >= threshold - ROUNDING
     sources, targets = np.repeat(np.arange(n), k)[close.ravel()], neighbors.indices[close]
     edges = coo_array((np.ones(len(sources)), (sources, targets)), shape=(n, n))
     _, labels = connected_components(edges, directed=False)
@@ -142,6 +144,8 @@ def duplicate_groups(neighbors: Neighbors, threshold: float) -> Ints:
 
 
 def _leiden(graph: csr_array, resolution: float, seed: int) -> Ints:
+    if graph.nnz == 0:  # a single row; the library panics without edges
+        return np.arange(graph.shape[0], dtype=np.int32)
     import graspologic_native
 
     _, communities = graspologic_native.leiden_csr(

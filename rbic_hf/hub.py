@@ -19,17 +19,15 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from rbic_hf.errors import ConfigError, DataError, ModelError, RbicError
+from rbic_hf.errors import ConfigError, DataError, HubError, ModelError, RbicError
+from rbic_hf.hub_cards import merge_card, split_card
+from rbic_hf.hub_errors import Token, client_errors, http_status, one_line, reason_of, shown_cause
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
     from huggingface_hub import CommitInfo, HfApi
 
 T = TypeVar("T")
-Token = str | bool | None
-
-CARD_START = "<!-- rbic:start -->"
-CARD_END = "<!-- rbic:end -->"
 
 _BUILDERS = {".json": "json", ".jsonl": "json", ".parquet": "parquet", ".csv": "csv"}
 _COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
@@ -50,9 +48,6 @@ _SKIPPED_FILES = (
 
 _RETRIED = frozenset({409, 412, 429, 500, 502, 503, 504})
 _WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds before each retry
-
-_DATA_KEYS = frozenset({"configs", "dataset_info"})  # written by the data push, never by a card
-_DERIVED_KEYS = frozenset({"size_categories"})  # a fact about the rows just pushed, no opinion
 
 
 def load_source(
@@ -107,8 +102,8 @@ def resolve_model(
         snapshot = _download_model(model, revision, token)
     except ModelError:
         raise
-    except _client_errors() as err:
-        raise _model_error(model, err, token) from _shown(err, token)
+    except client_errors() as err:
+        raise _model_error(model, err, token) from shown_cause(err, token)
     return str(snapshot), snapshot.name
 
 
@@ -146,8 +141,8 @@ def push(
         own_pr = create_pr and commit.pr_url is None
         full_id = commit.repo_url.repo_id
         card = _retrying(lambda: _push_card(card_text, full_id, token, target, own_pr))
-    except _client_errors() as err:
-        raise _push_error(repo_id, err, token) from _shown(err, token)
+    except client_errors() as err:
+        raise _push_error(repo_id, err, token) from shown_cause(err, token)
     return card.pr_url or url
 
 
@@ -196,12 +191,12 @@ def _read(source: str, token: Token, load: Callable[[Any], Any]) -> Dataset | Da
     try:
         return cast("Dataset | DatasetDict", load(datasets))
     except Exception as err:  # parsers and decompressors raise anything; the cause stays chained
-        why = _why(err, token)
+        why = reason_of(err, token)
         if isinstance(err, datasets.exceptions.DatasetNotFoundError):
-            why = f"{_one_line(str(err), token)} Accepted: {_ACCEPTED}."
+            why = f"{one_line(str(err), token)} Accepted: {_ACCEPTED}."
         elif isinstance(err, StopIteration):
             why = "it has no rows."
-        raise DataError(f"Cannot load {source!r}: {why}") from _shown(err, token)
+        raise DataError(f"Cannot load {source!r}: {why}") from shown_cause(err, token)
 
 
 # --- models ---
@@ -239,7 +234,7 @@ def _download_model(model: str, revision: str | None, token: Token) -> Path:
     wanted |= {"ignore_patterns": list(_SKIPPED_FILES), "allow_patterns": list(_MODEL_FILES)}
     try:
         info = HfApi(token=token).model_info(model, revision=revision, timeout=10)
-    except _client_errors() as err:
+    except client_errors() as err:
         return _cached_model(model, wanted, err)
     weights = _weight_files(file.rfilename for file in info.siblings or ())
     if not weights:
@@ -276,7 +271,7 @@ def _weight_files(paths: Iterable[str]) -> list[str]:
 def _model_error(model: str, err: Exception, token: Token) -> ModelError:
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
-    why = _why(err, token)
+    why = reason_of(err, token)
     if isinstance(err, GatedRepoError):
         advice = "Accept its terms on the Hub and log in with `hf auth login`"
     elif isinstance(err, RepositoryNotFoundError | ValueError):
@@ -301,9 +296,9 @@ def _check_push(dataset: Any, card_text: str | None, revision: str | None, creat
         raise ConfigError(f"create_pr opens a pull request to 'main', not to {revision!r}.")
     if card_text is not None:
         try:
-            _split_card(card_text)
-        except _client_errors() as err:
-            raise DataError(f"card_text has an unreadable YAML header: {_why(err)}") from err
+            split_card(card_text)
+        except client_errors() as err:
+            raise DataError(f"card_text has an unreadable YAML header: {reason_of(err)}") from err
 
 
 def _push_data(
@@ -342,7 +337,7 @@ def _declared_splits(api: HfApi, repo_id: str, revision: str | None) -> set[str]
     from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
     try:
-        metadata, _ = _split_card(_read_card(api, repo_id, revision)[1])
+        metadata, _ = split_card(_read_card(api, repo_id, revision)[1])
     except RepositoryNotFoundError:
         return set()
     except RevisionNotFoundError:  # the push makes this branch, with the card of main
@@ -363,7 +358,7 @@ def _push_card(
     head, current = _read_card(api, repo_id, revision)
     return api.create_commit(
         repo_id,
-        [CommitOperationAdd("README.md", _merge_card(current, card_text).encode())],
+        [CommitOperationAdd("README.md", merge_card(current, card_text).encode())],
         commit_message="Update the dataset card",
         repo_type="dataset",
         revision=revision,
@@ -384,65 +379,13 @@ def _read_card(api: HfApi, repo_id: str, revision: str | None) -> tuple[str | No
     return head, Path(path).read_bytes().decode("utf-8-sig")
 
 
-def _split_card(text: str) -> tuple[dict[str, Any], str]:
-    """Return the metadata and the body of a README; without a header it is all body."""
-    from huggingface_hub import DatasetCard
-
-    if not text.lstrip().startswith("---"):
-        return {}, text
-    card = DatasetCard(text)
-    return dict(card.data.to_dict()), card.text  # type: ignore[no-untyped-call]
-
-
-def _merge_card(current: str, card_text: str) -> str:
-    """Return the card on the Hub with our metadata added and our marked part renewed."""
-    from huggingface_hub import DatasetCard
-
-    ours, body = _split_card(card_text)
-    card = DatasetCard(current or "---\n{}\n---\n")
-    for key in (key for key in ours if key not in _DATA_KEYS):
-        present = card.data.get(key)
-        if key == "tags" and isinstance(present, list):
-            card.data[key] = [*present, *(tag for tag in ours[key] if tag not in present)]
-        elif present is None or key in _DERIVED_KEYS:
-            card.data[key] = ours[key]
-    card.text = _merge_body(card.text, body)
-    return str(card)
-
-
-def _merge_body(current: str, ours: str) -> str:
-    """Return `current` with its marked part replaced by that of `ours`, or by all of `ours`."""
-    before, inside, after = _marked_part(ours) or ("", ours, "")
-    for marker in (CARD_START, CARD_END):
-        inside = inside.replace(marker, "")  # a row's text cannot end our part
-    block = f"{CARD_START}\n{inside.strip()}\n{CARD_END}"
-    if (marked := _marked_part(current)) is not None:
-        return marked[0] + block + marked[2]
-    if current.strip():
-        return f"{current.rstrip()}\n\n{block}\n"
-    parts = (part.strip() for part in (before, block, after))
-    return "\n" + "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _marked_part(text: str) -> tuple[str, str, str] | None:
-    """Return the text before, between and after the last end marker and the last start before it.
-
-    So a start marker whose end somebody deleted never swallows the text below it.
-    """
-    end = text.rfind(CARD_END)
-    start = text.rfind(CARD_START, 0, max(end, 0))
-    if start < 0:
-        return None
-    return text[:start], text[start + len(CARD_START) : end], text[end + len(CARD_END) :]
-
-
 def _retrying(action: Callable[[], T]) -> T:
     """Repeat an action that met a conflicting commit, a rate limit or a server error."""
     for wait in _WAITS:
         try:
             return action()
-        except _client_errors() as err:
-            if _http_status(err) not in _RETRIED:
+        except client_errors() as err:
+            if http_status(err) not in _RETRIED:
                 raise
         time.sleep(wait)
     return action()
@@ -451,74 +394,14 @@ def _retrying(action: Callable[[], T]) -> T:
 def _push_error(repo_id: str, err: Exception, token: Token) -> RbicError:
     from huggingface_hub.errors import HFValidationError, LocalTokenNotFoundError
 
-    why = _why(err, token)
+    why = reason_of(err, token)
     if isinstance(err, HFValidationError):
         return ConfigError(f"repo_id={repo_id!r} is not accepted: {why}")
-    if _http_status(err) in (401, 403) or isinstance(err, LocalTokenNotFoundError):
+    if http_status(err) in (401, 403) or isinstance(err, LocalTokenNotFoundError):
         advice = "log in with `hf auth login` or set HF_TOKEN to a token that may write there."
         return ConfigError(f"Cannot push to {repo_id!r}: {why}; {advice}")
-    if _http_status(err) == 404:
+    if http_status(err) == 404:
         return ConfigError(f"Cannot push to {repo_id!r}: {why}; check the repo id and revision.")
-    if _http_status(err) in _RETRIED:
+    if http_status(err) in _RETRIED:
         why = f"{why}, {len(_WAITS) + 1} times; try again later."
-    return DataError(f"Cannot push to {repo_id!r}: {why}")
-
-
-# --- errors of the clients ---
-
-
-def _client_errors() -> tuple[type[Exception], ...]:
-    """Return what datasets and huggingface_hub raise for network, files, content and arguments."""
-    import yaml  # type: ignore[import-untyped]
-    from huggingface_hub import errors
-
-    # The base class of httpx or httpx2, whichever this huggingface_hub is built on.
-    http_error: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]
-    return (http_error, OSError, ValueError, RuntimeError, yaml.YAMLError)
-
-
-def _chain(err: BaseException | None) -> Iterator[BaseException]:
-    while err is not None:
-        yield err
-        err = err.__cause__ or (None if err.__suppress_context__ else err.__context__)
-
-
-def _http_status(err: BaseException) -> int | None:
-    """Return the HTTP status behind an error: uploads wrap theirs in a RuntimeError."""
-    for link in _chain(err):
-        status = getattr(getattr(link, "response", None), "status_code", None)
-        if isinstance(status, int):
-            return status
-    return None
-
-
-def _why(err: BaseException, token: Token = None) -> str:
-    """Return one line: the HTTP status and the server's words, else the words of the cause."""
-    status = _http_status(err)
-    if status is not None:
-        words = [w for link in _chain(err) if (w := getattr(link, "server_message", None))]
-        return _one_line(f"HTTP {status}" + (f" ({words[0]})" if words else ""), token)
-    while err.__cause__ is not None and str(err.__cause__).strip():
-        err = err.__cause__
-    return _one_line(str(err).strip() or type(err).__name__, token)
-
-
-def _one_line(text: str, token: Token) -> str:
-    """Return at most 300 printable characters, with every token replaced."""
-    text = _redacted(text[:10_000], token)
-    return " ".join(text.encode("utf-8", "backslashreplace").decode().split())[:300]
-
-
-def _redacted(text: str, token: Token) -> str:
-    from huggingface_hub import get_token
-
-    for secret in (token, get_token()):
-        if isinstance(secret, str) and secret.strip():
-            text = text.replace(secret.strip(), "***")
-    return re.sub(r"\bhf_\w{8,}", "***", text)
-
-
-def _shown(err: BaseException, token: Token) -> BaseException | None:
-    """Return the cause to chain, or None when its own text would show a token."""
-    texts = [str(link) for link in _chain(err)]
-    return err if all(_redacted(text, token) == text for text in texts) else None
+    return HubError(f"Cannot push to {repo_id!r}: {why}")

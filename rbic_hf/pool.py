@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm.auto import tqdm
 
-from rbic_hf import cached, embed, engines, formats, tables, tokens
+from rbic_hf import cached, embed, engines, formats, layouts, tables, tokens
 from rbic_hf.columns import CLEAN
 from rbic_hf.errors import DataError, ModelError
 from rbic_hf.request import Provenance, Request
@@ -158,7 +158,7 @@ def is_own_column(dataset: Dataset, column: str, columns: dict[str, Any], pool: 
 def _read(dataset: Dataset, request: Request, made: Provenance) -> list[formats.Reading]:
     rows = tables.iterate(dataset)
     first = [row for _, row in zip(range(ROWS_THAT_SETTLE_THE_LAYOUT), rows, strict=False)]
-    layout = formats.recognise(dataset.column_names, first, named=request.columns)
+    layout = layouts.recognise(dataset.column_names, first, named=request.columns)
     made.layout = layout.name
     bar = tqdm(
         tables.iterate(dataset), total=dataset.num_rows, desc="Reading", unit="row", leave=False

@@ -191,7 +191,9 @@ def _load_model(folder: str, device: str) -> tuple[Any, Any]:
         torch.bfloat16 if device != "cuda" or torch.cuda.is_bf16_supported(False) else torch.float16
     )
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, **extra)
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=half, **extra)
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        folder, local_files_only=True, dtype=half, **extra
+    )
     model.train(False)
     if as_gguf:  # views into the file are unaligned: copying them doubles the speed on a CPU
         for parameter in model.parameters():

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rbic_hf import cached, difficulty, engines, grade, probe, prompts, tables
+from rbic_hf import cached, difficulty, engines, grading, probe, prompts, tables
 from rbic_hf.pool import Pool, is_own_column
 from rbic_hf.protocols import ChatMessage, Prober, Sample
 from rbic_hf.request import Provenance, Request
-from rbic_hf.store import Store
+from rbic_hf.store import Store, content_key
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -65,7 +65,7 @@ def probe_pool(
         made.prober = {"prober": "columns rbic_rollouts, rbic_correct"}
         return found
     references = [reading.reference for reading in pool.readings]
-    gradable = np.array([grade.is_gradable(reference) for reference in references])
+    gradable = np.array([grading.is_gradable(reference) for reference in references])
     if not gradable.any():
         logger.warning("no row has an answer that can be graded: no pass rates and no tiers")
         return None
@@ -118,17 +118,17 @@ def _choose(
 
     Rows that ask exactly what a chosen row asks are in it too: their rollouts cost nothing.
     """
-    rows = np.flatnonzero(gradable)
+    seed = str(request.config.seed)
+    draws = [content_key(_identity(messages), seed) for messages in asked]
+    rows = np.array(sorted(np.flatnonzero(gradable).tolist(), key=draws.__getitem__))
     _, first = np.unique(group[rows], return_index=True)
     heads = rows[np.sort(first)]
-    order: npt.NDArray[np.int64] = heads[
-        difficulty.probe_order(domain[heads], seed=request.config.seed)
-    ]
+    order = heads[difficulty.probe_order(domain[heads], [draws[i] for i in heads.tolist()])]
     local = isinstance(prober, probe.TransformersProber)
     chosen = order[: engines.probe_limit(request.config, len(heads), local=local)]
     prompts_chosen = {_identity(asked[i]) for i in chosen}
     return np.array(
-        [i for i in rows.tolist() if _identity(asked[i]) in prompts_chosen], dtype=np.int64
+        [i for i in np.sort(rows).tolist() if _identity(asked[i]) in prompts_chosen], dtype=np.int64
     )
 
 
@@ -207,7 +207,7 @@ def _grade(
             else:
                 places.append(row)
                 answers.append(sample.text)
-    store = Store.open(request.cache_dir, "verdicts", {"grade": grade.VERSION})
+    store = Store.open(request.cache_dir, "verdicts", {"grade": grading.VERSION})
     judged = cached.verdicts(store, [references[i] for i in places], answers, desc="Grading")
     for row, verdict in zip(places, judged, strict=True):
         graded[row] += verdict is not None

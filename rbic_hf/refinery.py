@@ -22,7 +22,7 @@ from rbic_hf import (
     difficulty,
     domain_labels,
     embed,
-    grade,
+    grading,
     graph,
     picking,
     selection,
@@ -262,9 +262,9 @@ def _complexities(pool: Pool) -> list[steps.Complexity]:
 
 def _check_answers(pool: Pool, request: Request) -> list[str]:
     """Return verified, contradicted or unverifiable: the row's own answer against its reference."""
-    store = Store.open(request.cache_dir, "verdicts", {"grade": grade.VERSION})
+    store = Store.open(request.cache_dir, "verdicts", {"grade": grading.VERSION})
     pairs = [(r.reference, r.own_answer or "") for r in pool.readings]
-    answered = [i for i, pair in enumerate(pairs) if pair[1] and grade.is_gradable(pair[0])]
+    answered = [i for i, pair in enumerate(pairs) if pair[1] and grading.is_gradable(pair[0])]
     judged = cached.verdicts(
         store, [pairs[i][0] for i in answered], [pairs[i][1] for i in answered], desc="Answers"
     )

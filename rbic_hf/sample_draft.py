@@ -30,6 +30,8 @@ from .sample_problems import (
 UNTRACEABLE = frozenset({1, 2, 10, 100})
 PERCENTS = (5, 10, 15, 20, 25, 30, 40, 50, 60, 75)
 WIDE_SHARE = 0.4
+GENTLE_SHARE = 0.6  # of the easy problems: only addition, which a tiny model sometimes gets right
+ADDING = ("", "n", "n+m", "x+n", "list", "total")
 EASY_DEPTH = 2  # up to here numbers stay small enough for a tiny model
 ATTEMPTS = 20_000  # the rarest plot takes about a hundred drafts of 0.1 ms
 NUM_PEOPLE = 14  # more than half of the names: both pronouns are among them
@@ -66,10 +68,12 @@ class _Draft:
     plot: list[str] = field(default_factory=list)
     slots: dict[str, Any] = field(default_factory=dict)
     link: str = ""  # the linking word said last
+    gentle: bool = False
     wide: bool = False  # several independent quantities, summed up
 
     def __post_init__(self) -> None:
         """Choose the setting: a world of the scenario, and the people in it."""
+        self.gentle = self.depth <= EASY_DEPTH and self.rng.random() < GENTLE_SHARE
         self.wide = self.depth > 1 and self.rng.random() < WIDE_SHARE
         world = self.rng.choice(self.scenario["worlds"])
         self.slots = {key: self._pick(value) for key, value in world.items() if key != "items"}
@@ -116,13 +120,13 @@ class _Draft:
         self._set_scene()
         openings = self.scenario["openings"]
         wide = [opening for opening in openings if opening[1] in ("list", "basket")]
-        unit, x = self._play(self.rng.choice((self.wide and wide) or openings), None)
+        unit, x = self._play(self._choose((self.wide and wide) or openings, 1), None)
         left = list(self.scenario["moves"])
         while self._depth(x) < self.depth:
             fitting = [move for move in left if move[0].split(">")[0] == unit]
             if not fitting:
                 raise Unfit
-            move = self.rng.choice(fitting)
+            move = self._choose(fitting, 1)
             left.remove(move)
             unit, x = self._try(move, unit, x)
         if self._depth(x) != self.depth or unit not in self.scenario["asks"]:
@@ -130,12 +134,17 @@ class _Draft:
         self._say(self.rng.choice(self.scenario["asks"][unit]), {})
         return self._finish()
 
+    def _choose(self, rows: list[list[str]], column: int) -> list[str]:
+        """Return one row of a table; a gentle problem only adds, as long as it can."""
+        adding = [row for row in rows if row[column] in ADDING]
+        return self.rng.choice((self.gentle and adding) or rows)
+
     def _depth(self, index: int) -> int:
         return node_depths(self.nodes)[index]
 
     def _set_scene(self) -> None:
         scenes = self.scenario.get("scenes", [])
-        if scenes and self.rng.random() < (0.3 if self.depth <= EASY_DEPTH else 0.6):
+        if scenes and self.rng.random() < min(0.6, 0.2 * (self.depth - 1)):
             self._say(self.rng.choice(scenes), {})
 
     def _try(self, move: list[str], unit: str, x: int) -> tuple[str, int]:
@@ -214,7 +223,7 @@ class _Draft:
         if self.depth <= EASY_DEPTH:
             for letter, r in ranges.items():
                 if f"%{letter}" not in program:
-                    ranges[letter] = range(r.start, min(r.stop, r.start + 8 * r.step), r.step)
+                    ranges[letter] = r[: 4 + 2 * self.depth]
         return ranges
 
     # Comparisons: several quantities, each told by another
@@ -222,7 +231,7 @@ class _Draft:
     def tell_comparison(self) -> Problem:
         """Return a problem that relates quantities: a chain, or a tree that is summed up."""
         asks = [ask for ask in self.scenario["asks"] if ask[0] == "total" or not self.wide]
-        program, text, sentence = self.rng.choice(asks)
+        program, text, sentence = self._choose(asks, 0)
         length = self.depth - (1 if program else 0)
         members = [self._first_member()]
         for _ in range(length):
@@ -257,7 +266,7 @@ class _Draft:
     def _relate(self, other: int, position: int, target: int | None = None) -> int:
         """Add a quantity told by the node `other`, in words about the entity at `target`."""
         target = position - 1 if target is None else target
-        program, numbers, text = self.rng.choice(self.scenario["relations"])
+        program, numbers, text = self._choose(self.scenario["relations"], 0)
         refs = self._operands(program, numbers, other)
         n = self.value(refs["n"])
         slots = {"e": self._entity(position), "f": self._entity(target), "n": n}

@@ -1,4 +1,4 @@
-"""Cuts reasoning into segments and reads the symbols of each one.
+"""Cuts reasoning into segments and reads the symbols and the role of each one.
 
 A segment is a sentence, a line, or a row of a LaTeX display. A newline always ends one, whatever
 is open around it (`$`, a code fence): so a text and its repetition are cut alike, and reading
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 # Numbers too common to say which earlier segment they come from.
 _COMMON_NUMBERS = frozenset({"0", "1", "2", "10", "100"})
@@ -32,6 +33,7 @@ _STOP_WORDS = frozenset(
     | {"number", "so", "therefore", "our", "have", "can", "be", "it", "each", "per", "with"}
     | {"as", "on", "at", "from", "find", "calculate"}
 )
+_PARAGRAPH = 4  # segments on one line that make it a paragraph
 _MAX_NAME_WORDS = 5  # a longer left side is a clause, not the name of a quantity
 
 _CALCULATOR_MARK = re.compile(r"<<[^<>\n]*>>")  # GSM8K repeats each result inside one
@@ -44,6 +46,7 @@ _LABEL = re.compile(r"\s*(?:[-*•>#]+\s+)?\(?[0-9]{1,2}[.)]\**\s|\s*[-*•>#]+\
 _TOKEN = re.compile(
     r"\\[A-Za-z]+"
     r"|[0-9]+(?:,[0-9]{3}(?![0-9]))*(?:\.[0-9]+)?"
+    r"|[A-Za-z]{2,}['’](?:s|t|d|m|re|ve|ll)(?![A-Za-z])"  # no variable s in "let's"
     r"|[A-Za-z]+(?:_\{?[A-Za-z0-9]+\}?|[0-9]+)?"
     r"|[\u4e00-\u9fff]+"
     r"|\S"
@@ -59,7 +62,65 @@ _OPENING = re.compile(
 _NOISE = re.compile(r"[\s$*#,;:!?`，。！？；：、]+|\.(?![0-9])|\\[()\[\],;]")
 
 
+# Bounded: two open repetitions of one character would take quadratic time.
+_START = r"[\s*#>]{0,8}(?:\(?[0-9]{1,2}[.)]\s{1,4})?\*{0,3}"
+# What solvers tell themselves: a clause that opens with one of these has no subject.
+_DIRECTIVES = (
+    "add|analyze|apply|arrange|break|calculate|cancel|check|choose|combine|compare|complete|compute"
+    "|construct|convert|count|create|cross-multiply|define|derive|determine|distribute|divide|draw"
+    "|equate|estimate|evaluate|examine|exclude|expand|express|extract|factor|factorize|find"
+    "|formulate|identify|interpret|isolate|list|make|multiply|perform|plug|prove|rearrange"
+    "|recall(?! that)|recognize|reduce|replace|rewrite|round|set|simplify|solve|substitute|subtract"
+    "|take|translate|understand|use|verify|write"
+)
+_HEADING = re.compile(
+    rf"{_START}(?:(?:{_DIRECTIVES})(?![A-Za-z(])"
+    r"|(?:case|part|step)\s+\(?[0-9A-Z]{1,2}(?![0-9A-Za-z])|计算|求出|确定|化简|列出|找出)"
+    r"|\s*(?:#{1,6}\s|\*\*[^*]+\*\*:?\s*$)",
+    re.I,
+)
+_OPENER = re.compile(
+    rf"{_START}(?:(?:now|next|first(?:ly)?|second(?:ly)?|then|finally|let's|let us|let|given"
+    r"|so|therefore|thus|hence)(?![A-Za-z])"
+    r"|\*\*[^*]+\*\*:?|首先|其次|然后|接着|接下来|最后|设|令|已知|代入|所以|因此|因而|故|则|从而|于是|由此|那么)",
+    re.I,
+)
+# What a solver says to themselves between steps; with symbols in it, it is more than that.
+_REMARK = re.compile(
+    rf"{_START}(?:(?:okay|ok|wait|hmm+|alright|all right|well|yes|good|great|let me|i|this is"
+    r"|that|so far|(?:now,? )?let's (?:see|think|check|verify|continue|proceed|move on|go on))"
+    r"(?![A-Za-z])|嗯|好的|让我|等等)",
+    re.I,
+)
+# A sentence that lost its full stop: "... = 7 eggs Calculate the price", "... x = 8 Therefore".
+_RUN_ON = re.compile(
+    r"(?<=[0-9a-z$)\]}%²³°])\s+(?=(?:"
+    + "|".join(word.capitalize() for word in _DIRECTIVES.split("|"))
+    + r"|Therefore|Thus|Hence|So|Now|Next|First|Then|Finally|Since|Given|Let's|We|To)\s)"
+)
+_RELATION = re.compile(r"[=≈<>≤≥]")
+_COMMAND = re.compile(r"\\[A-Za-z]+|\$")
+_WORD = re.compile(r"[A-Za-z]{2,}|[\u4e00-\u9fff]{2}")
+
 _At = tuple[int, str]  # the position of a token, and what it says
+
+
+Role = Literal["heading", "opener", "remark", "prose", "formula"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A segment and its place.
+
+    Attributes:
+        text: the segment.
+        starts_line: whether it is the first of its line.
+        in_paragraph: whether its line holds many segments.
+    """
+
+    text: str
+    starts_line: bool
+    in_paragraph: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +137,6 @@ class Statement:
         value: the numbers right of its last `=` when that is a plain value, else "".
         has_equation: whether it contains `=` or `≈`.
         continues: whether it opens with `=` or an operator and so goes on with the equation above.
-        announces: whether it ends with a colon and states no equation.
         operators: arithmetic and relation signs.
     """
 
@@ -88,8 +148,12 @@ class Statement:
     value: str
     has_equation: bool
     continues: bool
-    announces: bool
     operators: int
+
+    @property
+    def has_symbols(self) -> bool:
+        """Whether the segment takes part in the graph at all."""
+        return self.has_equation or bool(self.mentions)
 
 
 def segment(text: str) -> list[str]:
@@ -98,12 +162,18 @@ def segment(text: str) -> list[str]:
     Order is kept, outer white space is dropped, calculator marks `<<48/2=24>>` are removed.
     An empty list means that there is nothing to read.
     """
-    segments: list[str] = []
+    return [part.text for part in cut(text)]
+
+
+def cut(text: str) -> list[Part]:
+    """Return the segments of `text` with their places."""
+    parts: list[Part] = []
     for line in _CALCULATOR_MARK.sub("", text).splitlines():
-        for row in line.split("\\\\"):
-            if row and not row.isspace():
-                segments.extend(_sentences(row))
-    return segments
+        rows = [row for row in line.split("\\\\") if row and not row.isspace()]
+        found = [sentence for row in rows for sentence in _sentences(row)]
+        for at, sentence in enumerate(found):
+            parts.append(Part(sentence, at == 0, len(found) >= _PARAGRAPH))
+    return parts
 
 
 def _sentences(row: str) -> list[str]:
@@ -115,9 +185,9 @@ def _sentences(row: str) -> list[str]:
         is_enumerator = end - start <= 12 and _ENUMERATOR.fullmatch(row[start:end].strip())
         if end < len(row) and (is_enumerator or _ABBREVIATION.search(tail)):
             continue
-        sentence = row[start:end].strip()
-        if any(char.isalnum() for char in sentence):
-            found.append(sentence)
+        for sentence in _RUN_ON.split(row[start:end].strip()):
+            if any(char.isalnum() for char in sentence):
+                found.append(sentence)
         start = end
     return found
 
@@ -126,6 +196,28 @@ def identity(segment: str) -> str:
     """Return what two segments must share to be repeats: the text without opening and dressing."""
     plain = segment.translate(_FULL_WIDTH)
     return _NOISE.sub("", _OPENING.sub("", plain)) or _NOISE.sub("", plain)
+
+
+def role(segment: str) -> Role:
+    """Return what the segment does: head a passage, open a step, tell, or carry a step out."""
+    if _HEADING.match(segment):
+        return "heading"
+    if _REMARK.match(segment):
+        return "remark"
+    if _OPENER.match(segment):
+        return "opener"
+    plain = segment.translate(_FULL_WIDTH)
+    relation = _RELATION.search(plain)
+    left = _COMMAND.sub("", plain[: relation.start()] if relation else plain)
+    words = len(_WORD.findall(left))
+    if relation is None:
+        return "formula" if words < 3 else "prose"
+    operand = re.search(r"[0-9+*/^]", left)
+    if operand is None:  # "Eggs left for the market = ..."
+        return "formula" if words <= _MAX_NAME_WORDS else "prose"
+    # "7 days / week * 4 weeks = ..." against "Natalia sold 48 / 2 = ..."
+    before = len(_WORD.findall(left[: operand.start()]))
+    return "formula" if before < 2 and words < 8 else "prose"
 
 
 def read(segment: str) -> Statement:
@@ -155,7 +247,6 @@ def read(segment: str) -> Statement:
         value=" ".join(_normal_number(t) for t in right if _is_number(t)) if is_value else "",
         has_equation=bool(equals),
         continues=bool(equals) and not any(t[0].isalnum() or t[0] == "\\" for t in left),
-        announces=not equals and plain.rstrip("*_ $").endswith(":"),
         operators=sum(token in _SIGNS for token in tokens),
     )
 

@@ -109,26 +109,24 @@ def prefix_length(amounts: Array, budget: float) -> int:
 def random_twin(rows: Candidates, kept: Rows, amounts: Array, *, seed: int) -> Rows:
     """Return random rows that spend, cell by cell, what the `kept` rows spend there.
 
-    Same domains, tiers and lengths, no contribution. Over- and underspending is carried to the
-    next cell, so that the total agrees to within one row.
+    Same domains, tiers and lengths, no contribution, and no more rows of a duplicate group than
+    `kept` has of any. Over- and underspending is carried to the next cell, of the same length band
+    where there is one, so that cells and total agree to within one row while groups last.
     """
     band = length_bands(rows.num_tokens)
     rng = np.random.default_rng(seed)
-    shuffled = rng.permutation(len(rows.cost))
-    seen: set[int] = set()
-    allowed = np.zeros(len(rows.cost), bool)
-    for row in shuffled.tolist():  # a random row of each duplicate group
-        allowed[row] = rows.group[row] not in seen
-        seen.add(int(rows.group[row]))
     is_kept = np.zeros(len(rows.cost), bool)
     is_kept[kept] = True
+    left = np.full(int(rows.group.max()) + 1, np.bincount(rows.group[kept]).max(initial=0))
     chosen: list[int] = []
     owed = 0.0
-    for members in _cells(rows, band, np.ones(len(rows.cost), bool)):
+    cells = _cells(rows, band, np.ones(len(rows.cost), bool))
+    for members in sorted(cells, key=lambda members: int(band[members[0]])):
         owed += float(amounts[members][is_kept[members]].sum())
-        for row in members[np.argsort(rng.random(len(members)))].tolist():
-            if allowed[row] and owed - amounts[row] / 2 > 0:  # nearest to what is owed
+        for row in rng.permutation(members).tolist():
+            if left[rows.group[row]] and owed - amounts[row] / 2 > 0:  # nearest to what is owed
                 chosen.append(row)
+                left[rows.group[row]] -= 1
                 owed -= float(amounts[row])
     return np.sort(np.array(chosen, dtype=np.int64))
 

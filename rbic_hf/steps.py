@@ -1,9 +1,10 @@
 """The logical complexity of a piece of reasoning, from its text alone.
 
-Complexity = depth of the dependency graph of its segments. A segment depends on the last producer
-of each symbol that it uses; a link costs one step unless the segment only goes on with, or states
-again, what its premise established. Depth, not length or the number of steps: on chains with
-human-checked premises those follow verbosity, and a loop or a filler line must add nothing.
+Complexity = depth of the dependency graph of its blocks. A block is what a reader would number as
+one step: an announcement with the equations that carry it out, or all that stands under a heading.
+A segment depends on the last producer of each symbol that it uses, a block on the blocks of its
+segments' premises. Depth, not length or the number of lines: on chains with human-checked premises
+those follow verbosity, and a loop or a filler line must add nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from rbic_hf.segments import Statement, identity, read, segment
+from rbic_hf.segments import Part, Role, Statement, cut, identity, read, role, segment
 
 __all__ = ["VERSION", "Complexity", "dependencies", "measure", "segment"]
 
@@ -23,7 +24,7 @@ VERSION = 1  # bump when output changes
 # prose. Segments with neither do not count: filler must not turn mathematics into prose.
 _MIN_SYMBOLIC_SHARE = 0.5
 
-_LEAD = r"[\s\-*#>•]*(?:[0-9]{1,2}[.)]\s*)?\**"
+_LEAD = r"[\s\-*#>•]{0,8}(?:[0-9]{1,2}[.)]\s{0,4})?\*{0,3}"
 _CONNECTIVE = re.compile(
     _LEAD + r"(?:(?:(?:and\s)?so|therefore|thus|hence|then|consequently|accordingly|as a result|it "
     r"follows|this (?:means|gives|implies|shows)|which (?:means|gives|implies)|that means|since|"
@@ -54,10 +55,10 @@ class Complexity:
     Attributes:
         steps: number of segments.
         novel_steps: segments that do not repeat an earlier one.
-        depth: segments on the longest chain of the dependency graph; 0 for an empty text, else
+        depth: blocks on the longest chain of the dependency graph; 0 for an empty text, else
             at least 1. Higher is more complex.
-        width: most segments at one depth.
-        edges: premise links.
+        width: most blocks at one depth.
+        edges: premise links between segments.
         operators: arithmetic and relation signs in novel segments.
         branch_density: share [0, 1] of segments that open a branch or take something back.
         loop_share: share [0, 1] of segments that repeat an earlier one.
@@ -85,8 +86,9 @@ def measure(text: str, *, answer: str | None = None) -> Complexity:
     `text` is reasoning and solution as written: plain, LaTeX, Chinese, with code or without.
     Repeating all of it leaves `depth` as it is. Never raises on any text.
     """
-    segments = segment(text)
-    graph = _build(segments)
+    parts = cut(text)
+    graph = _build(parts)
+    segments = [part.text for part in parts]
     steps = len(segments)
     return Complexity(
         steps=steps,
@@ -107,7 +109,36 @@ def dependencies(segments: Sequence[str]) -> list[tuple[int, ...]]:
 
     A segment that repeats an earlier one or holds no symbol has none.
     """
-    return _build(segments).premises
+    return _build([Part(text, True, False) for text in segments]).premises
+
+
+@dataclass
+class _Block:
+    """The segments that a reader would number as one step.
+
+    Attributes:
+        is_announced: whether words open it, not an equation.
+        below: the level that it stands on: of its highest premise in another block, or without
+            one of the block before when it opens with a connective.
+        is_inert: whether it neither holds symbols nor follows from anything: filler.
+        has_result: whether an equation is stated.
+        results: the symbols that its equations establish.
+    """
+
+    is_announced: bool
+    below: int
+    is_inert: bool
+    has_premises: bool = False
+    has_result: bool = False
+    results: set[str] = field(default_factory=set)
+
+    @property
+    def level(self) -> int:
+        return 0 if self.is_inert else 1 + self.below
+
+    def stand_on(self, level: int) -> None:
+        self.below = max(level, self.below if self.has_premises else 0)
+        self.has_premises = True
 
 
 @dataclass
@@ -115,19 +146,19 @@ class _Graph:
     """The dependency graph and what is known while it is read from the first segment on."""
 
     premises: list[tuple[int, ...]] = field(default_factory=list)
-    depths: list[int] = field(default_factory=list)  # 0: repeats, and segments without symbols
+    block_of: list[int] = field(default_factory=list)  # the block of each segment
+    blocks: list[_Block] = field(default_factory=list)
     repeats: int = 0
     operators: int = 0
     symbolic: int = 0  # novel segments with symbols
     linked: int = 0  # novel segments that open with a connective
     prose_linked: int = 0  # ... and hold no symbol
-    seen: set[str] = field(default_factory=set)
     producer: dict[str, int] = field(default_factory=dict)  # the last one of each symbol
     solved: set[str] = field(default_factory=set)  # symbols whose value is stated
-    facts: dict[tuple[str, str], int] = field(default_factory=dict)  # (subject, value): segment
-    announced: set[int] = field(default_factory=set)  # premises of "substitute into ...:"
     previous: int | None = None  # the last segment with symbols
     subject: str = ""  # of `previous`
+    level: int = 0  # of the last block that is closed and not inert
+    is_headed: bool = False  # headings cut the text, and nothing else does
 
     @property
     def is_symbolic(self) -> bool:
@@ -137,63 +168,97 @@ class _Graph:
     def depth(self) -> int:
         if not self.premises:
             return 0
-        return max([1, *self.depths]) if self.is_symbolic else max(1, self.linked)
+        levels = [block.level for block in self.blocks]
+        return max([1, *levels]) if self.is_symbolic else max(1, self.linked)
 
     def width(self) -> int:
         if not self.premises:
             return 0
-        return max(Counter(level for level in self.depths if level).values(), default=1)
+        levels = Counter(block.level for block in self.blocks if not block.is_inert)
+        return max(levels.values(), default=1)
+
+    def open_block(self, *, is_announced: bool, follows: bool) -> None:
+        if self.blocks:
+            self.level = self.blocks[-1].level or self.level
+        below = self.level if follows else 0
+        self.blocks.append(_Block(is_announced, below, is_inert=not follows))
 
     def skip(self) -> None:
         """Add a segment that neither gives nor takes anything."""
         self.premises.append(())
-        self.depths.append(0)
+        self.block_of.append(len(self.blocks) - 1)
 
-    def add(self, premises: set[int], cost: int) -> None:
-        """Add a segment that lies `cost` steps above the deepest of its premises."""
+    def add(self, premises: set[int]) -> None:
+        """Add a segment with symbols to the open block."""
+        block = self.blocks[-1]
+        block.is_inert = False
+        for at in premises:
+            if self.block_of[at] != len(self.blocks) - 1:
+                block.stand_on(self.blocks[self.block_of[at]].level)
         self.premises.append(tuple(sorted(premises)))
-        self.depths.append(max(1, cost + max((self.depths[at] for at in premises), default=0)))
+        self.block_of.append(len(self.blocks) - 1)
 
 
-def _build(segments: Sequence[str]) -> _Graph:
+def _build(parts: Sequence[Part]) -> _Graph:
+    roles = _roles(parts)
+    num_headings = roles.count("heading")
     graph = _Graph()
-    for part in segments:
-        name = identity(part)
-        if name in graph.seen:
+    for part, kind in zip(parts, roles, strict=True):
+        if kind is None:
             graph.repeats += 1
             graph.skip()
             continue
-        graph.seen.add(name)
-        _link(graph, read(part), follows=bool(_CONNECTIVE.match(part)))
+        statement = read(part.text)
+        follows = bool(_CONNECTIVE.match(part.text))
+        if kind == "heading" and num_headings > 1 and not graph.symbolic:
+            graph.is_headed = True
+        if not graph.blocks or _opens_block(graph, part, kind, statement):
+            graph.open_block(is_announced=not statement.has_equation, follows=follows)
+        _link(graph, statement, follows=follows)
     return graph
+
+
+def _roles(parts: Sequence[Part]) -> list[Role | None]:
+    """Return the role of each segment, None for one that repeats an earlier one."""
+    seen: set[str] = set()
+    roles: list[Role | None] = []
+    for part in parts:
+        name = identity(part.text)
+        roles.append(None if name in seen else role(part.text))
+        seen.add(name)
+    return roles
+
+
+def _opens_block(graph: _Graph, part: Part, kind: Role, statement: Statement) -> bool:
+    block = graph.blocks[-1]
+    if kind == "heading" or graph.is_headed:
+        return kind == "heading"
+    if kind == "opener":
+        return True
+    if kind == "remark" and not statement.has_symbols:
+        return False
+    if kind != "formula":
+        return part.starts_line or part.in_paragraph or block.has_result
+    if not (block.has_result and statement.has_equation) or _goes_on(graph, statement):
+        return False
+    # Under an announcement only an equation that builds on another one is a step of its own.
+    return not block.is_announced or not block.results.isdisjoint(statement.uses)
 
 
 def _link(graph: _Graph, statement: Statement, *, follows: bool) -> None:
     """Add a novel segment with its premises, then record what it produces."""
     graph.linked += follows
-    if not (statement.mentions or statement.has_equation):
+    if not statement.has_symbols:
         graph.prose_linked += follows
         graph.skip()
         return
     graph.symbolic += 1
     graph.operators += statement.operators
-    fact = (statement.subject, statement.value)
-    known = graph.facts.get(fact) if statement.value else None
-    if known is not None:  # "so the speed is again 6": nothing new to build on
-        graph.add({known}, 0)
-        return
-    goes_on = _goes_on(graph, statement)
     premises = _premises(graph, statement)
-    if graph.previous is not None and (goes_on or (follows and not premises)):
+    if graph.previous is not None and (_goes_on(graph, statement) or (follows and not premises)):
         premises.add(graph.previous)
-    if statement.announces:
-        graph.announced |= premises
-        graph.add(premises, 0)
-        return
-    premises |= graph.announced
-    graph.announced = set()
-    graph.add(premises, 0 if goes_on else 1)
-    _produce(graph, statement, len(graph.depths) - 1)
+    graph.add(premises)
+    _produce(graph, statement, len(graph.premises) - 1)
 
 
 def _goes_on(graph: _Graph, statement: Statement) -> bool:
@@ -216,12 +281,13 @@ def _produce(graph: _Graph, statement: Statement, at: int) -> None:
     for symbol in statement.results:
         graph.producer[symbol] = at
         graph.solved.discard(symbol)
-    if statement.value:
-        graph.facts[statement.subject, statement.value] = at
-        if statement.subject in statement.about:
-            graph.solved.add(statement.subject)
+    if statement.value and statement.subject in statement.about:
+        graph.solved.add(statement.subject)
     for symbol in statement.mentions:
         graph.producer.setdefault(symbol, at)
+    if statement.has_equation:
+        graph.blocks[-1].has_result = True
+        graph.blocks[-1].results.update(statement.results)
     graph.previous = at
     if not statement.continues:
         graph.subject = statement.subject if statement.has_equation else ""

@@ -24,6 +24,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from rbic_hf.errors import ConfigError
+
 logger = logging.getLogger("rbic_hf")
 
 FLUSH_SECONDS = 30.0
@@ -47,7 +49,7 @@ def spec_key(spec: Mapping[str, Any]) -> str:
 def default_cache_dir() -> Path:
     """Return `$RBIC_CACHE`, or the folder `rbic` beside the Hugging Face caches."""
     if named := os.environ.get("RBIC_CACHE"):
-        return Path(named)
+        return Path(named).expanduser()
     home = os.environ.get("HF_HOME") or os.path.join(
         os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface"
     )
@@ -92,8 +94,20 @@ class Store:
         return known, table.take(places.drop_null())
 
     def add(self, keys: Sequence[str], columns: Mapping[str, pa.Array]) -> None:
-        """Keep results; they reach the disk at the next flush, at most 30 seconds later."""
-        self._pending.append(pa.table({"key": pa.array(keys, pa.string()), **columns}))
+        """Keep results; they reach the disk at the next flush, at most 30 seconds later.
+
+        Raises:
+            ConfigError: results of other types are kept under the same spec; adding these would
+                make the folder unreadable.
+        """
+        table = pa.table({"key": pa.array(keys, pa.string()), **columns})
+        for other in (self._tables + self._pending)[:1]:
+            if table.schema != other.schema:
+                raise ConfigError(
+                    f"results of type {_types(table)} do not go with those of type {_types(other)} "
+                    "that are stored under the same spec; give the engine another spec"
+                )
+        self._pending.append(table)
         if time.monotonic() - self._last_flush > FLUSH_SECONDS:
             self.flush()
 
@@ -120,6 +134,10 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.flush()
+
+
+def _types(table: pa.Table) -> str:
+    return ", ".join(f"{field.name}: {field.type}" for field in table.schema)
 
 
 def _read(path: Path) -> pa.Table | None:

@@ -64,18 +64,25 @@ class StudentTokens:
     def count(self, questions: Sequence[str], responses: Sequence[str]) -> list[int]:
         """Return the tokens of the whole conversation of each row."""
         pairs = list(zip(questions, responses, strict=True))
+        if not pairs:
+            return []
         if self._tokenizer.chat_template:
-            texts = [
-                self._tokenizer.apply_chat_template(
-                    [{"role": "user", "content": q}, {"role": "assistant", "content": r}],
-                    tokenize=False,
-                )
-                for q, r in pairs
-            ]
+            texts = [self._conversation(q, r) for q, r in pairs]
         else:
             texts = [f"{q}\n{r}" for q, r in pairs]
         encoded = self._tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
         return [len(ids) for ids in encoded]
+
+    def _conversation(self, question: str, response: str) -> str:
+        turns = [{"role": "user", "content": question}, {"role": "assistant", "content": response}]
+        text = str(self._tokenizer.apply_chat_template(turns, tokenize=False))
+        if response.strip() in text:
+            return text
+        # Templates of reasoning models drop the thinking of past turns; training pays for it.
+        start = self._tokenizer.apply_chat_template(
+            turns[:1], tokenize=False, add_generation_prompt=True
+        )
+        return f"{start}{response}"
 
 
 def training_cost(num_tokens: int, attention_length: float | None) -> float:
@@ -107,7 +114,7 @@ def _attention_length(config: Any) -> float | None:
     try:
         layers, width = config.num_hidden_layers, config.hidden_size
         heads = config.num_attention_heads
-        kv_width = width * getattr(config, "num_key_value_heads", heads) // heads
+        kv_width = width * (getattr(config, "num_key_value_heads", None) or heads) // heads
         per_layer = 2 * width * width + 2 * width * kv_width + 3 * width * config.intermediate_size
         return float((layers * per_layer + config.vocab_size * width) / (layers * width))
     except (AttributeError, TypeError):

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rbic_hf import embed, engines, formats, grade, prompts, steps
+from rbic_hf import embed, engines, formats, grading, layouts, prompts, steps
 from rbic_hf.cached import prompt_seed
 from rbic_hf.columns import CLEAN, KEPT
 from rbic_hf.config import RbicConfig
@@ -85,7 +85,7 @@ class _Transform:
         rows = [
             dict(zip(names, values, strict=True)) for values in zip(*batch.values(), strict=True)
         ]
-        layout = formats.recognise(names, rows[:50], named=self.columns)
+        layout = layouts.recognise(names, rows[:50], named=self.columns)
         return [formats.read_row(layout, row) for row in rows]
 
 
@@ -177,7 +177,7 @@ class Probe(_Transform):
             columns,
             prober=str(prober) if named and prober else spec,
             config=self.config.as_dict(),
-            grade=grade.VERSION,
+            grade=grading.VERSION,
         )
         self.engine = None if named else prober
 
@@ -192,7 +192,7 @@ class Probe(_Transform):
             name = _reloadable(self.settings["prober"], "prober")
             self.engine = engines.resolve_prober(name, self.config)
         readings = self.readings(batch)
-        asked = [i for i, r in enumerate(readings) if grade.is_gradable(r.reference)]
+        asked = [i for i, r in enumerate(readings) if grading.is_gradable(r.reference)]
         messages = [
             prompts.prompt(
                 readings[i].question,
@@ -209,7 +209,7 @@ class Probe(_Transform):
         }
         for i, samples in zip(asked, answers, strict=True):
             ended = [s.text for s in samples or () if s.finish_reason != "length"]
-            judged = grade.grade([readings[i].reference] * len(ended), ended)
+            judged = grading.grade([readings[i].reference] * len(ended), ended)
             counts["rbic_rollouts"][i] = sum(v is not None for v in judged)
             counts["rbic_correct"][i] = sum(v is True for v in judged)
             counts["rbic_unknown"][i] = len(samples or ()) - counts["rbic_rollouts"][i]

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rbic_hf.errors import DataError
-from rbic_hf.formats import STATUSES, Layout, read_row, recognise
+from rbic_hf.formats import STATUSES, Layout, read_row
+from rbic_hf.layouts import recognise
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 

@@ -13,6 +13,7 @@ import pytest
 from loopback_hub import TOKEN, Client, ClientError, LoopbackHub
 
 from rbic_hf import hub as module
+from rbic_hf import hub_cards
 from rbic_hf.errors import ConfigError, DataError, ModelError
 
 ROWS = {"question": ["1+1?", "é \u0000 中"], "n": [1, None], "steps": [["a"], []]}
@@ -620,8 +621,8 @@ BLOCK = "<!-- rbic:start -->\nnew\n<!-- rbic:end -->"
 )
 def test_only_the_marked_part_of_a_body_is_ours(body, ours, merged):
     merged = merged.replace("{body}", body)
-    assert module._merge_card(HEAD + body, ours) == HEAD + merged
-    assert module._merge_body(merged, ours) == merged  # a second push changes nothing
+    assert hub_cards.merge_card(HEAD + body, ours) == HEAD + merged
+    assert hub_cards._merge_body(merged, ours) == merged  # a second push changes nothing
 
 
 @pytest.mark.parametrize(
@@ -639,7 +640,7 @@ def test_a_persons_metadata_wins(theirs, ours, merged):
     def card(metadata):
         return f"---\n{json.dumps(metadata)}\n---\nBody\n"
 
-    result, _ = module._split_card(module._merge_card(card(theirs), card(ours)))
+    result, _ = hub_cards.split_card(hub_cards.merge_card(card(theirs), card(ours)))
     assert result == (ours if merged == "ours" else merged)
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from rbic_hf.errors import ConfigError
-from rbic_hf.grade_numbers import (
+from rbic_hf.grading_numbers import (
     SPACING,
     TEXT_COMMAND,
     TEXT_GROUP,
@@ -392,4 +392,4 @@ def _verify(reference: str, candidates: Sequence[str]) -> Verdict:
     return None if has_failed else False
 
 
-_POOL = WorkerPool("rbic_hf.grade:_verify", warm_up=("$1$", ["$2$"]))
+_POOL = WorkerPool("rbic_hf.grading:_verify", warm_up=("$1$", ["$2$"]))

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rbic_hf.errors import ConfigError
-from rbic_hf.grade import grade, is_gradable
+from rbic_hf.grading import grade, is_gradable
 
 ROOT = Path(__file__).resolve().parent.parent
 PAIRS = ROOT.parent / "shared" / "data" / "labels" / "answer_pairs.jsonl"
@@ -289,7 +289,7 @@ def test_verdicts_do_not_depend_on_the_number_of_workers_or_the_order():
 
 def test_plain_answers_start_no_process_and_import_no_grader():
     script = (
-        "import subprocess, sys\nfrom rbic_hf.grade import grade\n"
+        "import subprocess, sys\nfrom rbic_hf.grading import grade\n"
         "subprocess.Popen = None\n"
         "print(grade(['42', 'D', '1/2', 'yes'], ['#### 42', '(C)', '0.5', 'Yes.']))\n"
         "print('sympy' in sys.modules)\n"
