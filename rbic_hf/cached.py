@@ -47,7 +47,10 @@ def remembered(
         unit: what the progress bar counts.
     """
     known, _ = store.find(keys)
-    missing = list({keys[i]: i for i in np.flatnonzero(~known)[::-1].tolist()}.values())[::-1]
+    first: dict[str, int] = {}
+    for i in np.flatnonzero(~known).tolist():
+        first.setdefault(keys[i], i)
+    missing = list(first.values())
     if lengths is not None:
         missing.sort(key=lambda i: -lengths[i])
     if missing:

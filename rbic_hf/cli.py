@@ -219,8 +219,7 @@ def _arguments(args: argparse.Namespace) -> dict[str, Any]:
 def _load(source: str, split: str | None, revision: str | None = None) -> Any:
     from rbic_hf import hub, splits
 
-    loaded = hub.load_source(source, revision=revision)
-    return splits.chosen_part(loaded, split)
+    return splits.chosen_part(hub.load_source(source, split=split, revision=revision), None)
 
 
 def _out(args: argparse.Namespace, source: str) -> Path:

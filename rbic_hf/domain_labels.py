@@ -20,7 +20,7 @@ WORDS_PER_LABEL = 3
 _FORMULA = re.compile(r"\$[^$]{0,500}\$|\\\([^)]{0,500}\\\)|\\[a-zA-Z]+|\[asy\].*?\[/asy\]", re.S)
 _LATIN = re.compile(r"[A-Za-z][a-z]{2,20}")
 _HAN = re.compile(r"[\u4e00-\u9fff]+")
-_HAN_STOP = frozenset("的了是在和与及或为有个多少几这那其中如果则若设已知求下列各所以于上一二三")
+_HAN_STOP = frozenset("的了是在和与及或为有个多少几这那其中如果则若设已知求下列各所以于上一")
 _ENGLISH_EXTRA = frozenset(
     "many much does did let find value total given each number following answer question first "
     "second one two three four five six seven eight nine ten suppose respectively using use get "

@@ -246,6 +246,11 @@ def _lines(r: Report) -> list[str]:
 
 
 def _tier_lines(r: Report) -> list[str]:
+    if not r.tiers and r.num_unknown_rollouts:
+        return [
+            f"difficulty: {r.num_unknown_rollouts:,} rollouts, none of them gradable (cut off at "
+            "max_new_tokens, or the grader failed); no tiers were used"
+        ]
     if not r.tiers:
         return ["difficulty: not measured (no rollouts); no tiers were used"]
     lines = [f"  {'tier':12}{'pool':>14}{'kept':>14}   of the cost"]

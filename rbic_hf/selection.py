@@ -121,7 +121,8 @@ def random_twin(rows: Candidates, kept: Rows, amounts: Array, *, seed: int) -> R
     chosen: list[int] = []
     owed = 0.0
     cells = _cells(rows, band, np.ones(len(rows.cost), bool))
-    for members in sorted(cells, key=lambda members: int(band[members[0]])):
+    # long rows first: what is left over at the end is then less than a short row
+    for members in sorted(cells, key=lambda members: -int(band[members[0]])):
         owed += float(amounts[members][is_kept[members]].sum())
         for row in rng.permutation(members).tolist():
             if left[rows.group[row]] and owed - amounts[row] / 2 > 0:  # nearest to what is owed

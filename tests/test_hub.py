@@ -188,7 +188,7 @@ def test_a_card_that_cannot_be_read_is_not_overwritten(client, loopback):
     repo = loopback.put("dataset", "me/unread", {"README.md": "---\nlicense: mit\n---\nMine.\n"})
     loopback.fail("HEAD", "me/unread/resolve/.*/README.md", 503, 999)
     raised = fails(client, PUSH, repo="me/unread", rows={"x": [1]}, options={"card_text": CARD})
-    assert raised.name == "DataError" and "HTTP 503" in raised.message
+    assert raised.name == "HubError" and "HTTP 503" in raised.message
     assert repo.text() == "---\nlicense: mit\n---\nMine.\n"
 
 
@@ -247,10 +247,10 @@ def test_a_passing_fault_is_retried(client, loopback, method, pattern, status, t
         ("POST", "/repos/create", 401, "ConfigError", ["HTTP 401 (no way)", "hf auth login"]),
         ("POST", "/repos/create", 403, "ConfigError", ["HTTP 403", "hf auth login"]),
         ("POST", "/preupload/", 404, "ConfigError", ["HTTP 404", "check the repo id"]),
-        ("POST", "/commit/", 412, "DataError", ["HTTP 412", "5 times", "later"]),
-        ("POST", "/commit/", 503, "DataError", ["HTTP 503", "5 times", "later"]),
-        ("PUT", "/lfs/", 422, "DataError", ["HTTP 422 (no way)"]),
-        ("POST", "/commit/", 400, "DataError", ["HTTP 400 (no way)"]),
+        ("POST", "/commit/", 412, "HubError", ["HTTP 412", "5 times", "later"]),
+        ("POST", "/commit/", 503, "HubError", ["HTTP 503", "5 times", "later"]),
+        ("PUT", "/lfs/", 422, "HubError", ["HTTP 422 (no way)"]),
+        ("POST", "/commit/", 400, "HubError", ["HTTP 400 (no way)"]),
     ],
 )
 def test_a_lasting_fault_is_one_clear_line(client, loopback, method, pattern, status, error, words):
@@ -278,7 +278,7 @@ def test_a_token_never_appears_in_an_error_or_a_log(client, loopback):
         loopback.fail("POST", "/repos/create", 400, message=f"bad: {token} hf_ofsomebodyelse")
         raised.append(refused(token))
         assert "***" in raised[-1].message
-    assert {error.name for error in raised} == {"ConfigError", "DataError"}
+    assert {error.name for error in raised} == {"ConfigError", "HubError"}
     seen = "".join(error.message + error.traceback for error in raised) + client.log.read_text()
     assert [secret for secret in (*secrets, "hf_ofsomebodyelse") if secret in seen] == []
 
@@ -365,7 +365,7 @@ def test_a_model_is_downloaded_without_other_runtimes_and_then_served_offline(
     assert "HTTP 404" in missing.message and "hf auth login" in missing.message
     assert "refused" in unreachable.message and "hf download org/absent" in unreachable.message
     assert max(missing.message.count("\n"), unreachable.message.count("\n")) == 1
-    assert source.name == pushed.name == "DataError"
+    assert (source.name, pushed.name) == ("DataError", "HubError")
     assert "me/never" in source.message and "reach" in source.message and "\n" not in source.message
     assert "refused" in pushed.message and "\n" not in pushed.message
 

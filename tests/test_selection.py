@@ -1,0 +1,375 @@
+"""The pick order against a slow re-implementation, its promises, and the random twin."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.sparse import csr_array, random_array
+
+from rbic_hf.selection import (
+    Budgets,
+    Candidates,
+    length_bands,
+    pick_order,
+    prefix_length,
+    random_twin,
+)
+
+EVEN = Budgets(
+    alpha=0.75,
+    tilt=0.0,
+    tier_weight=(0.6, 1.0, 1.0, 1.0),
+    capped_tier=3,
+    cap=0.15,
+    contribution_weight=0.5,
+    max_per_group=1,
+)
+Rows = npt.NDArray[np.int64]
+
+
+def pool(n: int, *, seed: int = 0, num_domains: int = 3, copies: float = 1.0) -> Candidates:
+    """Return candidates; about `copies` rows share a duplicate group, their domain and no more."""
+    rng = np.random.default_rng(seed)
+    tokens = np.exp(rng.normal(5, 0.8, n)).round() + 5
+    group = np.arange(n) if copies == 1 else rng.integers(0, max(1, int(n / copies)), n)
+    group = np.unique(group, return_inverse=True)[1]
+    mass = rng.dirichlet(np.full(4, 0.4), n)
+    return Candidates(
+        cost=tokens * (1 + tokens / 5000),
+        num_tokens=tokens,
+        domain=(group % num_domains).astype(np.int32),
+        tier=mass.argmax(axis=1).astype(np.int32),
+        tier_mass=mass,
+        contribution=rng.random(n),
+        core=rng.random(n),
+        group=group.astype(np.int32),
+    )
+
+
+def edges(n: int, *, seed: int = 0, density: float = 0.15) -> csr_array:
+    half = random_array((n, n), density=density, rng=np.random.default_rng(seed)).toarray()
+    dense = np.maximum(half, half.T)
+    np.fill_diagonal(dense, 0)
+    return csr_array(dense)
+
+
+def cells_of(rows: Candidates) -> list[tuple[int, int, int]]:
+    bands = length_bands(rows.num_tokens).tolist()
+    return list(zip(rows.domain.tolist(), rows.tier.tolist(), bands, strict=True))
+
+
+def members_of(rows: Candidates, allowed: Any) -> dict[tuple[int, int, int], list[int]]:
+    members: dict[tuple[int, int, int], list[int]] = {}
+    for row, cell in enumerate(cells_of(rows)):
+        if row in allowed:
+            members.setdefault(cell, []).append(row)
+    return members
+
+
+def naive_greedy(rows: Candidates, graph: csr_array, members: list[int], weight: float):
+    """Return the members in greedy order, every gain computed anew from its definition."""
+    sim = graph.toarray()
+    np.fill_diagonal(sim, 1)
+
+    def covered(chosen: list[int]) -> float:
+        return sum(rows.core[i] * max([sim[i, j] for j in chosen], default=0) for i in members)
+
+    scale = max(covered([j]) for j in members)
+    chosen: list[int] = []
+    while len(chosen) < len(members):
+        base = covered(chosen)
+        gains = [
+            ((covered([*chosen, j]) - base) / scale + weight * rows.contribution[j], -j)
+            for j in members
+            if j not in chosen
+        ]
+        chosen.append(-max((round(gain, 10), place) for gain, place in gains)[1])
+    return chosen
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5, 3.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_each_cell_is_picked_in_the_order_of_a_naive_greedy(seed: int, weight: float) -> None:
+    rows, graph = pool(150, seed=seed, num_domains=2), edges(150, seed=seed)
+    order = pick_order(rows, graph, replace(EVEN, capped_tier=None, contribution_weight=weight))
+    cells = cells_of(rows)
+    for cell, members in members_of(rows, set(range(150))).items():
+        picked = [row for row in order.tolist() if cells[row] == cell]
+        assert picked == naive_greedy(rows, graph, members, weight)
+
+
+def test_greedy_covers_two_clusters_before_it_goes_deeper_into_one() -> None:
+    # rows 0-2 are alike, rows 3-4 are alike; with one row of the first kept, the second is next
+    dense = np.zeros((5, 5))
+    dense[:3, :3] = dense[3:, 3:] = 0.9
+    np.fill_diagonal(dense, 0)
+    alike = replace(
+        pool(5),
+        cost=np.ones(5),
+        num_tokens=np.ones(5),
+        domain=np.zeros(5, np.int32),
+        tier=np.zeros(5, np.int32),
+        core=np.ones(5),
+        contribution=np.zeros(5),
+    )
+    assert pick_order(alike, csr_array(dense), EVEN).tolist()[:2] == [0, 3]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    n=st.integers(1, 80),
+    seed=st.integers(0, 999),
+    copies=st.sampled_from([1.0, 2.0, 9.0]),
+    most=st.integers(1, 3),
+    alpha=st.floats(0, 1),
+    cap=st.floats(0, 1),
+)
+def test_the_order_is_every_allowed_row_once(n, seed, copies, most, alpha, cap) -> None:
+    rows = pool(n, seed=seed, copies=copies)
+    budgets = replace(EVEN, alpha=alpha, cap=cap, max_per_group=most)
+    order = pick_order(rows, edges(n, seed=seed), budgets)
+    best = np.lexsort((np.arange(n), -rows.contribution))
+    allowed = {int(row) for g in set(rows.group) for row in best[rows.group[best] == g][:most]}
+    assert sorted(order.tolist()) == sorted(allowed)
+    assert np.bincount(rows.group[order]).max() <= most
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    n=st.integers(1, 60),
+    seed=st.integers(0, 999),
+    shares=st.lists(st.floats(0.001, 1), min_size=2, max_size=6),
+    unit=st.sampled_from(["cost", "tokens", "rows"]),
+)
+def test_smaller_budgets_are_prefixes_of_larger_ones_in_every_unit(n, seed, shares, unit) -> None:
+    rows = pool(n, seed=seed)
+    amounts = {"cost": rows.cost, "tokens": rows.num_tokens, "rows": np.ones(n)}[unit]
+    order = pick_order(rows, edges(n, seed=seed), EVEN)
+    spent = np.cumsum(amounts[order])
+    kept = [prefix_length(amounts[order], share * amounts.sum()) for share in sorted(shares)]
+    assert kept == sorted(kept)
+    for length, share in zip(kept, sorted(shares), strict=True):
+        budget = share * amounts.sum()
+        assert length == 1 or spent[length - 1] <= budget * (1 + 1e-6)
+        assert length == n or spent[length] > budget * (1 - 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("budget", "kept"), [(0, 1), (0.5, 1), (1, 1), (2.9, 1), (3, 2), (5.9, 2), (6, 3), (99, 3)]
+)
+def test_a_prefix_is_what_the_budget_pays_for_and_at_least_one_row(budget: float, kept: int):
+    assert prefix_length(np.array([1.0, 2.0, 3.0]), budget) == kept
+
+
+def test_a_budget_of_everything_keeps_everything_despite_rounding() -> None:
+    amounts = np.full(1000, 0.1)
+    assert prefix_length(amounts, 1.0 * float(amounts[::-1].sum())) == 1000
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_first_picks_of_all_cells_come_first_heaviest_cells_ahead(seed: int) -> None:
+    rows = pool(200, seed=seed)
+    one_tier = replace(rows, tier=np.zeros(200, np.int32), tier_mass=np.ones((200, 1)))
+    budgets = replace(EVEN, tier_weight=(1.0,), capped_tier=None)
+    order = pick_order(one_tier, edges(200), budgets).tolist()
+    cells = cells_of(one_tier)
+    first = [cells[row] for row in order[: len(set(cells))]]
+    assert len(set(first)) == len(first)
+    mass = {c: sum(one_tier.cost[i] for i in range(200) if cells[i] == c) for c in first}
+    assert first == sorted(first, key=lambda cell: -mass[cell])
+
+
+def test_later_picks_come_when_their_cells_budget_covers_them() -> None:
+    # two cells; alpha 1 and mass 40 against 10: four rows of the first to one of the second
+    domain = np.repeat([0, 1], [40, 10]).astype(np.int32)
+    rows = replace(
+        pool(50),
+        cost=np.ones(50),
+        num_tokens=np.full(50, 9.0),
+        domain=domain,
+        tier=np.zeros(50, np.int32),
+        tier_mass=np.ones((50, 1)),
+    )
+    budgets = replace(EVEN, alpha=1.0, tier_weight=(1.0,), capped_tier=None)
+    order = pick_order(rows, csr_array((50, 50)), budgets)
+    for length in range(5, 51, 5):
+        assert abs((domain[order[:length]] == 0).sum() - 0.8 * length) <= 1
+
+
+def spent(rows: Candidates, kept: Rows, where: npt.NDArray[np.bool_]) -> float:
+    return float(rows.cost[kept[where[kept]]].sum() / rows.cost[kept].sum())
+
+
+def prefix(rows: Candidates, ratio: float, **changes: Any) -> Rows:
+    n = len(rows.cost)
+    order = pick_order(rows, edges(n, density=0.02), replace(EVEN, **changes))
+    return order[: prefix_length(rows.cost[order], ratio * float(rows.cost.sum()))]
+
+
+def test_alpha_goes_from_equal_domains_to_domains_by_their_mass() -> None:
+    sizes = np.repeat([0, 1, 2], [700, 200, 100]).astype(np.int32)
+    rows = replace(pool(1000), domain=sizes, tier=np.zeros(1000, np.int32))
+    rows = replace(rows, tier_mass=np.ones((1000, 1)))
+    simple: dict[str, Any] = {"tier_weight": (1.0,), "capped_tier": None}
+    for ratio in (0.1, 0.2):
+        by_mass = prefix(rows, ratio, alpha=1.0, **simple)
+        between = prefix(rows, ratio, alpha=0.75, **simple)
+        equal = prefix(rows, ratio, alpha=0.0, **simple)
+        large = [spent(rows, kept, sizes == 0) for kept in (by_mass, between, equal)]
+        assert large[0] == pytest.approx(rows.cost[:700].sum() / rows.cost.sum(), abs=0.05)
+        assert large[2] == pytest.approx(1 / 3, abs=0.05)
+        assert large[0] > large[1] > large[2]
+
+
+def test_tilt_favours_long_rows_above_zero_and_short_ones_below() -> None:
+    rows = pool(1000)
+    long = length_bands(rows.num_tokens) == 2
+    shares = [spent(rows, prefix(rows, 0.2, tilt=tilt), long) for tilt in (-0.6, 0.0, 0.6)]
+    assert shares[0] + 0.05 < shares[1] < shares[2] - 0.05
+
+
+def test_easy_cells_get_their_weight_of_a_budget() -> None:
+    rows = pool(1200, num_domains=1)
+    half = np.arange(1200) % 2
+    rows = replace(rows, tier=half.astype(np.int32), tier_mass=np.eye(2)[half])
+    equal = prefix(rows, 0.3, tier_weight=(1.0, 1.0), capped_tier=None)
+    less = prefix(rows, 0.3, tier_weight=(0.6, 1.0), capped_tier=None)
+    assert spent(rows, equal, half == 0) == pytest.approx(0.5, abs=0.03)
+    assert spent(rows, less, half == 0) == pytest.approx(0.6 / 1.6, abs=0.03)
+
+
+def test_a_high_contribution_weight_takes_the_best_rows_of_each_cell() -> None:
+    rows = pool(900)
+    means = [
+        rows.contribution[prefix(rows, 0.2, contribution_weight=w)].mean() for w in (0, 0.5, 50)
+    ]
+    assert means[0] + 0.1 < means[1] <= means[2]
+
+
+@settings(deadline=None, max_examples=60)
+@given(n=st.integers(1, 120), seed=st.integers(0, 999), cap=st.sampled_from([0, 0.05, 0.15, 0.6]))
+def test_unsolved_rows_keep_to_their_cap_while_other_rows_are_left(n, seed, cap) -> None:
+    rows = pool(n, seed=seed)
+    order = pick_order(rows, edges(n, seed=seed), replace(EVEN, cap=cap))
+    unsolved = rows.tier[order] == 3
+    cost = rows.cost[order]
+    others_done = int(np.flatnonzero(~unsolved).max(initial=-1)) + 1
+    within = np.cumsum(cost * unsolved) <= cap * np.cumsum(cost) * (1 + 1e-9)
+    assert within[:others_done].all()
+
+
+def test_unsolved_rows_use_their_cap_and_keep_their_own_order() -> None:
+    rows = pool(600)
+    uncapped = pick_order(rows, edges(600), replace(EVEN, capped_tier=None))
+    capped = pick_order(rows, edges(600), EVEN)
+    assert (rows.tier[uncapped[:200]] == 3).mean() > 0.2
+    for mask in (rows.tier == 3, rows.tier != 3):
+        assert capped[mask[capped]].tolist() == uncapped[mask[uncapped]].tolist()
+    kept = capped[: prefix_length(rows.cost[capped], 0.4 * rows.cost.sum())]
+    assert 0.1 < spent(rows, kept, rows.tier == 3) <= 0.15
+
+
+def test_a_pool_of_unsolved_rows_alone_is_still_ordered() -> None:
+    rows = replace(pool(20), tier=np.full(20, 3, np.int32))
+    assert sorted(pick_order(rows, edges(20), EVEN).tolist()) == list(range(20))
+
+
+def test_extreme_costs_keep_the_order_whole() -> None:
+    rows = replace(pool(30), cost=10.0 ** np.linspace(-3, 12, 30), core=np.zeros(30))
+    assert sorted(pick_order(rows, csr_array((30, 30)), EVEN).tolist()) == list(range(30))
+
+
+@pytest.mark.parametrize(
+    ("lengths", "bands"),
+    [
+        ([1, 2, 3], [0, 1, 2]),
+        ([5, 5, 5], [0, 0, 0]),
+        ([9, 1, 1, 9], [1, 0, 0, 1]),
+        ([7], [0]),
+        ([], []),
+    ],
+)
+def test_length_bands_are_thirds_with_ties_together(lengths, bands) -> None:
+    assert length_bands(np.array(lengths, float)).tolist() == bands
+
+
+def per_cell(rows: Candidates, kept: Rows) -> dict[tuple[int, int, int], float]:
+    cells, total = cells_of(rows), dict.fromkeys(cells_of(rows), 0.0)
+    for row in kept.tolist():
+        total[cells[row]] += float(rows.cost[row])
+    return total
+
+
+def largest(rows: Candidates, band: int) -> float:
+    return float(rows.cost[length_bands(rows.num_tokens) == band].max())
+
+
+@pytest.mark.parametrize(
+    ("ratio", "copies"), [(0.02, 1.0), (0.1, 1.0), (0.5, 1.0), (0.02, 1.5), (0.16, 1.5)]
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_the_twin_spends_in_each_cell_what_the_kept_rows_spend(ratio, copies, seed) -> None:
+    rows = pool(600, seed=seed, num_domains=4, copies=copies)
+    kept = prefix(rows, ratio)
+    twin = random_twin(rows, kept, rows.cost, seed=seed)
+    ours, theirs = per_cell(rows, kept), per_cell(rows, twin)
+    for cell, amount in ours.items():
+        # what a longer band left over is at most half of one of its rows
+        above = min(cell[2] + 1, 2)
+        assert abs(theirs[cell] - amount) <= (largest(rows, cell[2]) + largest(rows, above)) / 2
+    assert abs(rows.cost[twin].sum() - rows.cost[kept].sum()) <= largest(rows, 2) / 2
+    assert len(set(rows.group[twin])) == len(twin)
+
+
+def test_a_twin_in_rows_has_the_same_number_of_rows_in_every_cell() -> None:
+    rows = pool(500)
+    kept = prefix(rows, 0.2)
+    twin = random_twin(rows, kept, np.ones(500), seed=0)
+    cells = cells_of(rows)
+    assert sorted(cells[i] for i in twin) == sorted(cells[i] for i in kept)
+
+
+def test_the_twins_rows_are_about_as_long_as_the_kept_ones() -> None:
+    rows = pool(4000, num_domains=6)
+    kept = prefix(rows, 0.16)
+    twin = random_twin(rows, kept, rows.cost, seed=0)
+    ours, theirs = rows.num_tokens[kept].mean(), rows.num_tokens[twin].mean()
+    assert theirs == pytest.approx(ours, rel=0.05)
+
+
+def test_the_twin_is_blind_to_contribution() -> None:
+    rows = pool(1500)
+    kept = prefix(rows, 0.2, contribution_weight=5.0)
+    twin = random_twin(rows, kept, rows.cost, seed=0)
+    turned = replace(rows, contribution=1 - rows.contribution)
+    assert twin.tolist() == random_twin(turned, kept, rows.cost, seed=0).tolist()
+    assert rows.contribution[kept].mean() > 0.7
+    assert rows.contribution[twin].mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_seed_draws_one_twin_and_another_seed_another() -> None:
+    rows = pool(400)
+    kept = prefix(rows, 0.2)
+    first, again, other = (random_twin(rows, kept, rows.cost, seed=s).tolist() for s in (1, 1, 2))
+    assert first == again != other
+    assert first == sorted(set(first))
+
+
+def test_the_twin_may_keep_as_many_of_a_group_as_the_kept_rows_do() -> None:
+    rows = pool(600, copies=6.0)
+    kept = prefix(rows, 0.5, max_per_group=3)
+    twin = random_twin(rows, kept, rows.cost, seed=0)
+    assert np.bincount(rows.group[kept]).max() == 3
+    assert np.bincount(rows.group[twin]).max() in (2, 3)
+    assert abs(rows.cost[twin].sum() / rows.cost[kept].sum() - 1) < 0.1
+
+
+def test_the_twin_of_everything_is_everything() -> None:
+    rows = pool(50)
+    assert random_twin(rows, np.arange(50), rows.cost, seed=3).tolist() == list(range(50))
