@@ -25,10 +25,11 @@ class RbicConfig:
         max_per_group: rows that may be kept of one group of near-duplicate questions.
         num_rollouts: generations per probed question.
         probe_fraction: share of the rows to probe, in (0, 1]; None: no limit by share.
-        max_probe_rows: most rows to probe; None: 256 on a CPU, all rows on a GPU.
+        max_probe_rows: most rows to probe; None: 200 on a CPU, all rows on a GPU.
         temperature: sampling temperature of the rollouts, > 0.
         top_p: nucleus of the rollouts, in (0, 1].
-        max_new_tokens: longest rollout; a longer one is unknown, not wrong.
+        max_new_tokens: longest rollout; a longer one is unknown, not wrong. None: 256 tokens on a
+            CPU, 1024 on a GPU.
         max_length: training length in tokens; a longer row is set aside as "too_long".
         alpha: how a cell's budget follows its mass: 1 like random rows, 0 the same for all cells.
         tilt: length dial: above 0 favours long rows, below 0 short ones (small students: -0.3).
@@ -48,7 +49,7 @@ class RbicConfig:
     max_probe_rows: int | None = None
     temperature: float = 0.7
     top_p: float = 0.95
-    max_new_tokens: int = 512
+    max_new_tokens: int | None = None
     max_length: int = 16384
     alpha: float = 0.75
     tilt: float = 0.0
@@ -63,12 +64,13 @@ class RbicConfig:
         Raises:
             ConfigError: names the field, its value and the accepted ones.
         """
-        for name in ("num_neighbors", "max_per_group", "num_rollouts", "max_new_tokens"):
+        for name in ("num_neighbors", "max_per_group", "num_rollouts"):
             _whole(name, getattr(self, name), low=1)
         _whole("max_length", self.max_length, low=1)
         _whole("seed", self.seed, low=0, high=2**63 - 1)
-        if self.num_domains is not None:
-            _whole("num_domains", self.num_domains, low=1)
+        for name in ("num_domains", "max_new_tokens"):
+            if getattr(self, name) is not None:
+                _whole(name, getattr(self, name), low=1)
         if self.max_probe_rows is not None:
             _whole("max_probe_rows", self.max_probe_rows, low=0)
         if self.probe_fraction is not None:

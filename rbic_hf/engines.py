@@ -110,7 +110,7 @@ def resolve_student(student: str | Path | None) -> TokenCounter:
 def probe_limit(config: RbicConfig, num_candidates: int, *, local: bool) -> int:
     """Return how many questions to probe.
 
-    `local`: the model runs here and through transformers; then a machine without a GPU probes 256
+    `local`: the model runs here and through transformers; then a machine without a GPU probes 200
     questions unless the config says otherwise.
     """
     limit = num_candidates
@@ -119,7 +119,7 @@ def probe_limit(config: RbicConfig, num_candidates: int, *, local: bool) -> int:
     if config.max_probe_rows is not None:
         return min(limit, config.max_probe_rows)
     if config.probe_fraction is None and local and best_device() == "cpu":
-        return min(limit, 256)
+        return min(limit, 200)
     return limit
 
 

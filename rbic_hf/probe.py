@@ -36,7 +36,7 @@ class TransformersProber:
         revision: commit or content hash, for the cache key.
         temperature: sampling temperature, > 0.
         top_p: nucleus, in (0, 1].
-        max_new_tokens: longest rollout.
+        max_new_tokens: longest rollout; None: 256 on a CPU, 1024 on a GPU.
         max_prompt_tokens: longer prompts are not probed (None is returned for them).
         batch_size: rollouts generated at once.
         device: "cuda", "mps", "cpu"; None: the best there is.
@@ -50,11 +50,13 @@ class TransformersProber:
         revision: str = "",
         temperature: float = 0.7,
         top_p: float = 0.95,
-        max_new_tokens: int = 512,
+        max_new_tokens: int | None = None,
         max_prompt_tokens: int = 2048,
         batch_size: int | None = None,
         device: str | None = None,
     ) -> None:
+        self._device = device
+        self.max_new_tokens = max_new_tokens or (256 if self.device == "cpu" else 1024)
         self.spec: Mapping[str, Any] = {
             "prober": name or Path(folder).name,
             "revision": revision,
@@ -62,12 +64,11 @@ class TransformersProber:
             "version": VERSION,
             "temperature": temperature,
             "top_p": top_p,
-            "max_new_tokens": max_new_tokens,
+            "max_new_tokens": self.max_new_tokens,
             "max_prompt_tokens": max_prompt_tokens,
         }
         self._folder = folder
         self._batch_size = batch_size
-        self._device = device
         self._loaded: tuple[Any, Any] | None = None
 
     def probe(
@@ -81,7 +82,7 @@ class TransformersProber:
         ]
         ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
         room = getattr(model.config, "max_position_embeddings", 1 << 30)
-        longest = min(self.spec["max_prompt_tokens"], room - self.spec["max_new_tokens"])
+        longest = min(self.spec["max_prompt_tokens"], room - self.max_new_tokens)
         fitting = [i for i, row in enumerate(ids) if len(row) <= longest]
         fitting.sort(key=lambda i: len(ids[i]))  # alike lengths waste little padding
         per_batch = max(1, self.batch_size // n)
@@ -126,38 +127,33 @@ class TransformersProber:
         max_new_tokens: int | None = None,
     ) -> list[list[Sample]]:
         import torch
-        from transformers import LogitsProcessorList
 
         model, tokenizer = self._load()
         padded = tokenizer.pad({"input_ids": list(ids)}, return_tensors="pt", padding_side="left")
-        inputs = padded["input_ids"].to(model.device)
-        mask = padded["attention_mask"].to(model.device)
         sampler = _Nucleus(
             [seed + child for seed in seeds for child in range(n)],
             self.spec["temperature"],
             self.spec["top_p"],
         )
-        with torch.inference_mode():
-            cache = _shared_prefix(model, inputs, mask, n) if inputs.shape[1] > 1 else None
-            output = model.generate(
-                input_ids=inputs.repeat_interleave(n, 0),
-                attention_mask=mask.repeat_interleave(n, 0),
-                past_key_values=cache,
-                max_new_tokens=max_new_tokens or self.spec["max_new_tokens"],
-                do_sample=False,  # the sampler leaves one token to choose
-                logits_processor=LogitsProcessorList([sampler]),
-                pad_token_id=tokenizer.pad_token_id,
-            )
-        generated = output[:, inputs.shape[1] :].tolist()
         stops = set(_as_list(model.generation_config.eos_token_id))
+        with torch.inference_mode():
+            generated = _decode(
+                model,
+                padded["input_ids"].to(model.device),
+                padded["attention_mask"].to(model.device),
+                n,
+                sampler,
+                stops,
+                max_new_tokens or self.max_new_tokens,
+            )
         samples = [self._sample(tokenizer, tokens, stops) for tokens in generated]
         return [samples[i * n : (i + 1) * n] for i in range(len(ids))]
 
     @staticmethod
     def _sample(tokenizer: Any, tokens: list[int], stops: set[int]) -> Sample:
-        end = next((i for i, token in enumerate(tokens) if token in stops), None)
-        text = tokenizer.decode(tokens[:end], skip_special_tokens=True)
-        return Sample(text=text, finish_reason="length" if end is None else "stop")
+        ended = bool(tokens) and tokens[-1] in stops
+        text = tokenizer.decode(tokens[:-1] if ended else tokens, skip_special_tokens=True)
+        return Sample(text=text, finish_reason="stop" if ended else "length")
 
     def _load(self) -> tuple[Any, Any]:
         if self._loaded is None:
@@ -200,27 +196,68 @@ def _load_model(folder: str, device: str) -> tuple[Any, Any]:
             parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    model.generation_config.do_sample = False
-    model.generation_config.temperature = model.generation_config.top_p = None
-    model.generation_config.top_k = None
     return model.to(device), tokenizer
 
 
-def _shared_prefix(model: Any, inputs: torch.Tensor, mask: torch.Tensor, n: int) -> Any:
-    """Read all but the last token of each prompt once and return its cache, n copies per prompt."""
+def _decode(
+    model: Any,
+    inputs: torch.Tensor,
+    mask: torch.Tensor,
+    n: int,
+    sampler: _Nucleus,
+    stops: set[int],
+    max_new_tokens: int,
+) -> list[list[int]]:
+    """Return the tokens of `n` rollouts per prompt, the stop token included where there was one.
+
+    `model.generate` keeps computing rollouts that have ended until the last one has; here they
+    leave the batch, which halves the work where lengths differ.
+    """
+    import torch
+
+    cache, logits = _read_prompts(model, inputs, mask, n)
+    mask = mask.repeat_interleave(n, 0)
+    generated: list[list[int]] = [[] for _ in range(len(mask))]
+    running = list(range(len(mask)))  # rollouts still in the batch, in its order
+    for _ in range(max_new_tokens):
+        tokens = sampler.draw(logits, running)
+        for row, token in zip(running, tokens.tolist(), strict=True):
+            generated[row].append(token)
+        going = [i for i, row in enumerate(running) if generated[row][-1] not in stops]
+        if not going:
+            break
+        if len(going) < len(running):
+            keep = torch.tensor(going, device=inputs.device)
+            cache.batch_select_indices(keep)
+            mask, tokens = mask[keep], tokens[keep]
+            running = [running[i] for i in going]
+        mask = torch.cat([mask, mask.new_ones(len(running), 1)], dim=1)
+        logits = model(
+            input_ids=tokens[:, None],
+            attention_mask=mask,
+            position_ids=mask.sum(1, keepdim=True) - 1,
+            past_key_values=cache,
+            logits_to_keep=1,
+        ).logits[:, -1]
+    return generated
+
+
+def _read_prompts(
+    model: Any, inputs: torch.Tensor, mask: torch.Tensor, n: int
+) -> tuple[Any, torch.Tensor]:
+    """Read each prompt once; return the cache and the next token's logits, n copies per prompt."""
     from transformers import DynamicCache
 
     cache = DynamicCache(config=model.config)
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    model(
-        input_ids=inputs[:, :-1],
-        attention_mask=mask[:, :-1],
-        position_ids=positions[:, :-1],
+    output = model(
+        input_ids=inputs,
+        attention_mask=mask,
+        position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
         past_key_values=cache,
         logits_to_keep=1,
     )
     cache.batch_repeat_interleave(n)
-    return cache
+    return cache, output.logits[:, -1].repeat_interleave(n, 0)
 
 
 def _as_list(value: int | list[int] | None) -> list[int]:
@@ -228,7 +265,7 @@ def _as_list(value: int | list[int] | None) -> list[int]:
 
 
 class _Nucleus:
-    """A logits processor that samples: temperature, top-p, one generator per rollout."""
+    """Draws tokens: temperature, top-p, and a generator per rollout."""
 
     def __init__(self, seeds: Sequence[int], temperature: float, top_p: float) -> None:
         import torch
@@ -237,15 +274,16 @@ class _Nucleus:
         self._temperature = temperature
         self._top_p = top_p
 
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    def draw(self, logits: torch.Tensor, rollouts: Sequence[int]) -> torch.Tensor:
+        """Return one token for each of the `rollouts`, (m,), from their logits (m, vocabulary)."""
         import torch
 
-        size = min(NUM_CANDIDATES, scores.shape[-1])
-        logits, tokens = scores.float().topk(size, dim=-1)
-        logp = torch.log_softmax(logits / self._temperature, dim=-1)
+        size = min(NUM_CANDIDATES, logits.shape[-1])
+        best, tokens = logits.float().topk(size, dim=-1)
+        logp = torch.log_softmax(best / self._temperature, dim=-1)
         mass_before = logp.exp().cumsum(-1) - logp.exp()
         logp = logp.masked_fill(mass_before >= self._top_p, -torch.inf)
-        noise = torch.stack([torch.rand(size, generator=g) for g in self._generators])
+        noise = torch.stack([torch.rand(size, generator=self._generators[r]) for r in rollouts])
         gumbel = -torch.log(-torch.log(noise.clamp(1e-10, 1 - 1e-7)))
-        pick = tokens.gather(1, (logp + gumbel.to(logp.device)).argmax(-1, keepdim=True))
-        return torch.full_like(scores, -torch.inf).scatter_(1, pick, 0.0)
+        pick = (logp + gumbel.to(logp.device)).argmax(-1, keepdim=True)
+        return tokens.gather(1, pick)[:, 0]

@@ -249,6 +249,7 @@ def _estimate(
         where.graph,
         pool.num_tokens,
         [where.domain, _codes([reading.language for reading in pool.readings])],
+        question=where.group,
         seed=config.seed,
     )
     made.kappa = found.kappa

@@ -101,14 +101,12 @@ def test_loops_weigh_twice_as_much_as_branches() -> None:
     assert by_loop < by_branch < neither
 
 
-def test_fewer_branches_than_usual_are_no_merit() -> None:
+@pytest.mark.parametrize("column", ["branch_density", "loop_share"])
+def test_fewer_branches_or_loops_than_usual_are_no_merit(column: str) -> None:
     rng = np.random.default_rng(0)
     depth = rng.integers(1, 9, 100).astype(float)
-    branches = np.full(100, 0.2)
-    branches[:30] = 0.0
-    np.testing.assert_allclose(
-        teach(100, depth=depth, branch_density=branches), teach(100, depth=depth)
-    )
+    share = np.where(np.arange(100) < 30, 0.0, 0.2)
+    np.testing.assert_allclose(teach(100, depth=depth, **{column: share}), teach(100, depth=depth))
 
 
 @pytest.mark.parametrize(("answer", "weight"), [*ANSWER_WEIGHTS.items()])

@@ -145,6 +145,24 @@ def test_only_a_question_that_was_asked_and_never_solved_is_unsolved() -> None:
     assert not (solved.tier_mass[:, 3] > 0)[simulate(300).ok > 0].any()
 
 
+def test_the_edges_of_the_tiers_are_those_of_the_method() -> None:
+    world = simulate(600, probed=0.7)
+    found = world.estimate()
+    expected = [
+        "easy"
+        if rate > 0.75
+        else "medium"
+        if rate >= 0.25
+        else "unsolved"
+        if n > 0 and ok == 0 and rate < 0.1
+        else "hard"
+        for rate, ok, n in zip(found.pass_rate, world.ok, world.n, strict=True)
+    ]
+    assert [TIERS[tier] for tier in found.tier] == expected
+    never = (world.n > 0) & (world.ok == 0)
+    assert {TIERS[tier] for tier in found.tier[never]} >= {"hard", "unsolved"}
+
+
 def test_tier_masses_are_shares_and_agree_with_the_tier_of_a_certain_row() -> None:
     world = simulate(300, probed=0.6)
     found = world.estimate(ok=world.ok * 25, n=world.n * 25)

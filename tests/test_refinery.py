@@ -268,7 +268,7 @@ def test_the_same_seed_gives_the_same_rows_in_another_process(
             Dataset.from_list(rows), 0.2, config=SMALL, encoder=WordEncoder(),
             prober=TableProber(answers), cache_dir=False,
         )
-        print(json.dumps(refined["rbic_key"]))
+        print(json.dumps(list(refined["rbic_key"])))
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)],

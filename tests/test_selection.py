@@ -168,8 +168,8 @@ def test_a_prefix_is_what_the_budget_pays_for_and_at_least_one_row(budget: float
 
 
 def test_a_budget_of_everything_keeps_everything_despite_rounding() -> None:
-    amounts = np.full(1000, 0.1)
-    assert prefix_length(amounts, 1.0 * float(amounts[::-1].sum())) == 1000
+    assert np.cumsum(np.full(3, 0.1))[-1] > 0.3
+    assert prefix_length(np.full(3, 0.1), 0.3) == 3
 
 
 @pytest.mark.parametrize("seed", range(3))
