@@ -174,8 +174,8 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
         whole = isinstance(field.default, int) or field.name.startswith(("num_", "max_"))
         group.add_argument(
             f"--{field.name.replace('_', '-')}",
-            type=int if whole else float,
-            metavar="N" if whole else "X",
+            type=str if field.name == "instruction" else int if whole else float,
+            metavar="TEXT" if field.name == "instruction" else "N" if whole else "X",
             help=f"default: {'chosen by the run' if field.default is None else field.default}",
         )
 

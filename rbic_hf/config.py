@@ -26,6 +26,8 @@ class RbicConfig:
         num_rollouts: generations per probed question.
         probe_fraction: share of the rows to probe, in (0, 1]; None: no limit by share.
         max_probe_rows: most rows to probe; None: 200 on a CPU, all rows on a GPU.
+        instruction: what a question is followed by when it is asked; None: to reason step by step
+            and put the answer into \\boxed{}, in the row's language.
         temperature: sampling temperature of the rollouts, > 0.
         top_p: nucleus of the rollouts, in (0, 1].
         max_new_tokens: longest rollout; a longer one is unknown, not wrong. None: 256 tokens on a
@@ -47,6 +49,7 @@ class RbicConfig:
     num_rollouts: int = 4
     probe_fraction: float | None = None
     max_probe_rows: int | None = None
+    instruction: str | None = None
     temperature: float = 0.7
     top_p: float = 0.95
     max_new_tokens: int | None = None
@@ -73,6 +76,8 @@ class RbicConfig:
                 _whole(name, getattr(self, name), low=1)
         if self.max_probe_rows is not None:
             _whole("max_probe_rows", self.max_probe_rows, low=0)
+        if self.instruction is not None and not isinstance(self.instruction, str):
+            raise ConfigError(f"instruction={self.instruction!r} is not accepted; give a text")
         if self.probe_fraction is not None:
             _number("probe_fraction", self.probe_fraction, above=0, high=1)
         _number("duplicate_threshold", self.duplicate_threshold, above=0, high=1)

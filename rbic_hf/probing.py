@@ -70,7 +70,12 @@ def probe_pool(
         logger.warning("no row has an answer that can be graded: no pass rates and no tiers")
         return None
     asked = [
-        prompts.prompt(r.question, language=r.language, reference=r.reference)
+        prompts.prompt(
+            r.question,
+            language=r.language,
+            reference=r.reference,
+            instruction=request.config.instruction,
+        )
         for r in pool.readings
     ]
     prober = engines.resolve_prober(request.prober, request.config)

@@ -17,11 +17,16 @@ _INSTRUCTIONS = {
 _LETTERS = re.compile(r"[A-H](?:[ ,、]*[A-H]){0,7}\Z")
 
 
-def prompt(question: str, *, language: str, reference: str | None) -> list[ChatMessage]:
+def prompt(
+    question: str, *, language: str, reference: str | None, instruction: str | None = None
+) -> list[ChatMessage]:
     """Return the chat messages that ask `question` once.
 
-    A reference of option letters ("D", "AC") makes it a multiple-choice instruction.
+    A reference of option letters ("D", "AC") makes it a multiple-choice instruction; an
+    `instruction` of the user's own replaces either.
     """
+    if instruction is not None:
+        return [{"role": "user", "content": f"{question}\n\n{instruction}"}]
     choice = reference is not None and _LETTERS.match(reference.strip()) is not None
-    instruction = _INSTRUCTIONS["zh" if language == "zh" else "en", choice]
-    return [{"role": "user", "content": f"{question}\n\n{instruction}"}]
+    standard = _INSTRUCTIONS["zh" if language == "zh" else "en", choice]
+    return [{"role": "user", "content": f"{question}\n\n{standard}"}]

@@ -198,6 +198,7 @@ class Probe(_Transform):
                 readings[i].question,
                 language=readings[i].language,
                 reference=readings[i].reference,
+                instruction=self.config.instruction,
             )
             for i in asked
         ]
