@@ -18,7 +18,7 @@ from rbic_hf.piping import disable_pipe, enable_pipe, pipe
 if TYPE_CHECKING:
     from rbic_hf import transforms
     from rbic_hf.config import RbicConfig
-    from rbic_hf.errors import ConfigError, DataError, ModelError, RbicError
+    from rbic_hf.errors import ConfigError, DataError, HubError, ModelError, RbicError
     from rbic_hf.picking import select
     from rbic_hf.protocols import Encoder, Prober, Sample
     from rbic_hf.refinery import refine, score
@@ -31,6 +31,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "Encoder",
+    "HubError",
     "ModelError",
     "Prober",
     "RbicConfig",
@@ -53,6 +54,7 @@ _LAZY = {
     "ConfigError": ("errors", "ConfigError"),
     "DataError": ("errors", "DataError"),
     "Encoder": ("protocols", "Encoder"),
+    "HubError": ("errors", "HubError"),
     "ModelError": ("errors", "ModelError"),
     "Prober": ("protocols", "Prober"),
     "RbicConfig": ("config", "RbicConfig"),

@@ -21,7 +21,9 @@ from rbic_hf.tokens import TokenCounter
 
 logger = logging.getLogger("rbic_hf")
 
-Compute = Callable[[list[int]], Mapping[str, pa.Array]]
+Compute = Callable[[list[int]], Mapping[str, Any]]
+
+LASTING = "lasting"  # not a column: which of the results hold beyond this run
 
 
 def remembered(
@@ -57,7 +59,9 @@ def remembered(
         with store, tqdm(total=len(missing), desc=desc, unit=unit) as bar:
             for start in range(0, len(missing), batch_size):
                 places = missing[start : start + batch_size]
-                store.add([keys[i] for i in places], compute(places))
+                columns = dict(compute(places))
+                lasting = columns.pop(LASTING, None)
+                store.add([keys[i] for i in places], columns, lasting=lasting)
                 bar.update(len(places))
     _, table = store.find(keys)
     assert table is not None and len(table) == len(keys)
@@ -79,7 +83,7 @@ def token_counts(
 ) -> npt.NDArray[np.int64]:
     """Return the tokens of each row, (n,)."""
 
-    def compute(places: list[int]) -> Mapping[str, pa.Array]:
+    def compute(places: list[int]) -> Mapping[str, Any]:
         counts = counter.count([questions[i] for i in places], [responses[i] for i in places])
         return {"tokens": pa.array(counts, pa.int64())}
 
@@ -95,13 +99,14 @@ def embeddings(
     """Return unit vectors (n, d), NaN rows where the encoder failed, and what it cut off."""
     keys = [content_key(question) for question in questions]
 
-    def compute(places: list[int]) -> Mapping[str, pa.Array]:
+    def compute(places: list[int]) -> Mapping[str, Any]:
         texts = [questions[i] for i in places]
         vectors = embed.unit_vectors(encoder, texts)
         flat = pa.array(vectors.ravel(), pa.float32())
         return {
             "vector": pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1]),
             "cut": pa.array(embed.cut_off(encoder, texts), pa.bool_()),
+            LASTING: embed.usable(vectors).tolist(),
         }
 
     table = remembered(
@@ -146,7 +151,7 @@ def rollouts(
             kept, and the next run goes on from there.
     """
 
-    def compute(places: list[int]) -> Mapping[str, pa.Array]:
+    def compute(places: list[int]) -> Mapping[str, Any]:
         asked = [prompts[i] for i in places]
         seeds = [prompt_seed(p, seed) for p in asked]
         try:
@@ -159,7 +164,11 @@ def rollouts(
         texts = [None if a is None else [_text(s.text) for s in a] for a in answers]
         reasons = [None if a is None else [_text(s.finish_reason) for s in a] for a in answers]
         strings = pa.list_(pa.string())
-        return {"texts": pa.array(texts, strings), "reasons": pa.array(reasons, strings)}
+        return {
+            "texts": pa.array(texts, strings),
+            "reasons": pa.array(reasons, strings),
+            LASTING: [text is not None for text in texts],
+        }
 
     if not prompts:
         return []
@@ -187,9 +196,12 @@ def verdicts(
     pairs = zip(references, answers, strict=True)
     keys = [content_key(answer, *([] if ref is None else [ref])) for ref, answer in pairs]
 
-    def compute(places: list[int]) -> Mapping[str, pa.Array]:
+    def compute(places: list[int]) -> Mapping[str, Any]:
         judged = grading.grade([references[i] for i in places], [answers[i] for i in places])
-        return {"correct": pa.array(judged, pa.bool_())}
+        return {
+            "correct": pa.array(judged, pa.bool_()),
+            LASTING: [verdict is not None for verdict in judged],
+        }
 
     if not keys:
         return []

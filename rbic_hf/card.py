@@ -41,7 +41,10 @@ def dataset_card(
         "size_categories": [_size_category(rows)],
     }
     covered = sum(share.kept > 0 for share in report.domains.values())
+    method = made.selection.get("method", "rbic")
     return _render(
+        is_twin=method == "twin",
+        unmeasured=report.difficulty_note(),
         metadata="\n".join(f"{key}: {json.dumps(value)}" for key, value in metadata.items()),
         title=escape(title),
         source=escape(source or "a reasoning dataset"),
@@ -110,6 +113,7 @@ def _shown(value: float | None) -> str:
 
 def _provenance(made: Provenance) -> list[tuple[str, str]]:
     lines: list[tuple[str, str]] = [("layout", escape(made.layout))]
+    lines += [(name, escape(str(value))) for name, value in made.selection.items()]
     for name, spec in (("encoder", made.encoder), ("prober", made.prober)):
         if spec:
             lines.append((name, escape(_named(spec, name))))

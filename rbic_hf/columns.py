@@ -48,7 +48,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "rbic_key", "string", "32 hex digits", "",
-        "hash of the question and the response as read; joins runs and finds old results again",
+        "hash of question, response and reference as read; joins runs and finds old results again",
     ),
     Column(
         "rbic_embedding", "vector", "unit length", "",
@@ -119,7 +119,8 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "rbic_answer", "string", "verified, unverifiable, contradicted", "",
-        "the response's own final answer against the reference. Null: set aside",
+        "the response's own final answer against the answer column; unverifiable without one. "
+        "Null: set aside",
     ),
     Column(
         "rbic_contribution", "float32", "0 .. 1", "teaches more",

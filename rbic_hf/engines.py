@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rbic_hf import hub
 from rbic_hf.config import RbicConfig
@@ -59,6 +60,8 @@ def check_encoder(encoder: object) -> None:
             f"encoder={encoder!r} is not accepted; give a model id, a folder, "
             "or an object with encode(list[str]) -> (n, d)"
         )
+    if isinstance(spec := getattr(encoder, "spec", None), Mapping):
+        _check_spec(encoder, spec)
 
 
 def resolve_prober(prober: str | Path | Prober | None, config: RbicConfig) -> Prober:
@@ -93,10 +96,14 @@ def check_prober(prober: object) -> None:
     spec = getattr(prober, "spec", None)
     if not isinstance(spec, Mapping):
         raise ConfigError(f"{type(prober).__name__}.spec must be a mapping of JSON-able settings")
+    _check_spec(prober, spec)
+
+
+def _check_spec(engine: object, spec: Mapping[str, Any]) -> None:
     try:
         json.dumps(dict(spec))
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{type(prober).__name__}.spec is not JSON-able: {error}") from error
+        raise ConfigError(f"{type(engine).__name__}.spec is not JSON-able: {error}") from error
 
 
 def resolve_student(student: str | Path | None) -> TokenCounter:

@@ -51,6 +51,8 @@ class Reading:
             are joined by ", ", integral numbers have no point.
         own_answer: the final answer that the response itself ends in; None = not found.
         language: "zh", "en" or "other".
+        is_reference_given: the reference is a column's; False: it is the response's own answer, or
+            there is none.
         status: "clean", or the first of `STATUSES` that says why the row is set aside.
     """
 
@@ -62,6 +64,7 @@ class Reading:
     own_answer: str | None
     language: str
     status: str
+    is_reference_given: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,8 +128,10 @@ def read_row(layout: Layout, row: Mapping[str, Any]) -> Reading:
     language = language_of(f"{exchange.question[:2000]}\n{solution[:2000] or thinking[:2000]}")
     status = _status(exchange, parts.finished, bool(solution or own), response)
     reference = reference_answer(values.get("answer"), own)
+    apart = layout.columns.get("answer") != layout.columns.get("response")
+    given = apart and reference is not None and answer_text(values.get("answer")) is not None
     return Reading(
-        exchange.question, thinking, solution, response, reference, own, language, status
+        exchange.question, thinking, solution, response, reference, own, language, status, given
     )
 
 

@@ -82,6 +82,23 @@ def similarity_graph(neighbors: Neighbors) -> csr_array:
     return csr_array(mutual.maximum(bridges.maximum(bridges.T)))
 
 
+def with_copies(graph: csr_array, copy_of: npt.NDArray[np.int64]) -> csr_array:
+    """Return the graph over rows, (m, m), of a graph over distinct questions, (n, n).
+
+    `copy_of` is the question of each row. Rows have the edges of their question, and copies of one
+    question are joined with weight 1.
+    """
+    m = len(copy_of)
+    member = csr_array((np.ones(m), (np.arange(m), copy_of)), shape=(m, graph.shape[0]))
+    rows = csr_array(member @ graph @ member.T)
+    if m > graph.shape[0]:
+        same = coo_array(member @ member.T)
+        apart = same.row != same.col
+        places = same.row[apart], same.col[apart]
+        rows = csr_array(rows + coo_array((same.data[apart], places), shape=(m, m)))
+    return rows
+
+
 def default_num_domains(num_rows: int) -> int:
     """Return how many domains to aim for: about sqrt(n) / 2, so that cells hold enough rows."""
     return int(np.clip(round(np.sqrt(num_rows) / 2), 1, 200))

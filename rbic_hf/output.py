@@ -47,6 +47,7 @@ def refine_to_folder(
     part = chosen_part(dataset, split)
     scored, made = score_with_provenance(part, **arguments)
     save(scored, out / "scored")
+    made.selection = {"ratio": ratio, "unit": unit, "method": method}
     refined = select(
         scored, ratio, unit=unit, method=method, seed=made.config["seed"],
         with_embeddings=with_embeddings,
@@ -72,16 +73,25 @@ def _write_texts(out: Path, found: Report, made: Provenance, *, source: str) -> 
 
 
 def save(dataset: Dataset, folder: Path) -> None:
-    """Save a dataset so that a reader sees the old one or the new one, never half of it."""
+    """Save a dataset so that a reader never sees half of one."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=".saving-", dir=folder.parent))
+    old = unfinished.with_name(unfinished.name + "-old")
+    unfinished.chmod(0o777 & ~_umask())
     try:
         dataset.save_to_disk(str(unfinished))
         if folder.exists():
-            shutil.rmtree(folder)
+            os.replace(folder, old)
         os.replace(unfinished, folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def check_folder(out: Path) -> None:
@@ -93,7 +103,9 @@ def check_folder(out: Path) -> None:
     if out.is_file():
         raise ConfigError(f"{out} is a file; give a folder for the results")
     ours = {"refined", "scored", "report.txt", "README.md", "rbic.json"}
-    if out.is_dir() and (others := [p.name for p in out.iterdir() if p.name not in ours]):
+    if out.is_dir() and (
+        others := [p.name for p in out.iterdir() if p.name not in ours and p.name[0] != "."]
+    ):
         raise ConfigError(
             f"{out} holds other files ({', '.join(sorted(others)[:3])}); give an empty one"
         )

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rbic_hf import selection, splits, tables
-from rbic_hf.columns import BUDGET, BY_NAME, CLEAN, KEPT, PREFIX, TIERS
+from rbic_hf.columns import BUDGET, BY_NAME, CLEAN, KEPT, TIERS
 from rbic_hf.config import METHODS, UNITS, Method, Unit, check_choice, check_ratio
 from rbic_hf.errors import DataError
 from rbic_hf.splits import AnyDataset, Split
@@ -149,9 +149,7 @@ def _marked(scored: Dataset, kept: Rows, keep_all_rows: bool, wanted: dict[str, 
     chosen = [
         name
         for name in scored.column_names
-        if not name.startswith(PREFIX)
-        or (name in BY_NAME and BY_NAME[name].refined)
-        or wanted.get(name, keep_all_rows)
+        if name not in BY_NAME or BY_NAME[name].refined or wanted.get(name, keep_all_rows)
     ]
     part = scored.select(rows).select_columns(chosen)
     relabelled = part.remove_columns("rbic_status").add_column(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -79,7 +79,7 @@ def read_pool(dataset: Dataset, request: Request, made: Provenance) -> tuple[Poo
     n = len(readings)
     status = [reading.status for reading in readings]
     _check_any_clean(status)
-    keys = [content_key(reading.question, reading.response) for reading in readings]
+    keys = [row_key(reading) for reading in readings]
     readable = np.flatnonzero([s not in ("not_text", "no_question") for s in status])
     num_tokens, cost = _count(readings, keys, readable, request, made)
     _set_aside(status, keys, num_tokens, request.config.max_length)
@@ -117,8 +117,9 @@ def embed_pool(
         if embed.usable(vectors).all():
             logger.warning("encoder: none; the column rbic_embedding is used as it is")
             made.encoder = {"encoder": "column rbic_embedding"}
-            cut = tables.values_of(dataset, "rbic_embedding_cut")
-            return pool, vectors, [cut[i] for i in pool.places]
+            known = "rbic_embedding_cut" in dataset.column_names
+            cut = tables.values_of(dataset, "rbic_embedding_cut") if known else None
+            return pool, vectors, [cut[i] if cut else None for i in pool.places.tolist()]
     encoder = engines.resolve_encoder(request.encoder)
     spec = embed.describe(encoder)
     made.encoder = spec
@@ -144,6 +145,11 @@ def embed_pool(
     return pool.take(usable), vectors[usable], kept_cut
 
 
+def row_key(reading: formats.Reading) -> str:
+    """Return the content key of a row: what was asked, what was answered, what is right."""
+    return content_key(reading.question, reading.response, reading.reference or "")
+
+
 def is_own_column(dataset: Dataset, column: str, columns: dict[str, Any], pool: Pool) -> bool:
     """Return whether a column was computed from exactly these rows, by the content keys beside it.
 
@@ -163,7 +169,8 @@ def _read(dataset: Dataset, request: Request, made: Provenance) -> list[formats.
     bar = tqdm(
         tables.iterate(dataset), total=dataset.num_rows, desc="Reading", unit="row", leave=False
     )
-    return [formats.read_row(layout, row) for row in bar]
+    # question and response are what the later stages need; their parts double the memory
+    return [replace(formats.read_row(layout, row), thinking="", solution="") for row in bar]
 
 
 def _count(

@@ -76,13 +76,15 @@ class TransformersProber:
     ) -> list[list[Sample] | None]:
         """Return `n` samples per prompt; None where the prompt is too long for the model."""
         model, tokenizer = self._load()
-        texts = [
-            tokenizer.apply_chat_template(p, tokenize=False, add_generation_prompt=True)
-            for p in prompts
-        ]
+        texts = [_chat_text(tokenizer, prompt) for prompt in prompts]
         ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
         room = getattr(model.config, "max_position_embeddings", 1 << 30)
         longest = min(self.spec["max_prompt_tokens"], room - self.max_new_tokens)
+        if longest < 1:
+            raise ModelError(
+                f"max_new_tokens={self.max_new_tokens} leaves no room for a prompt in the "
+                f"{room} tokens of {self.spec['prober']!r}"
+            )
         fitting = [i for i, row in enumerate(ids) if len(row) <= longest]
         fitting.sort(key=lambda i: len(ids[i]))  # alike lengths waste little padding
         per_batch = max(1, self.batch_size // n)
@@ -109,10 +111,7 @@ class TransformersProber:
     def tokens_per_second(self, prompts: Sequence[list[ChatMessage]], *, n: int) -> float:
         """Return the measured speed of generation: a few tokens for one batch of these prompts."""
         _, tokenizer = self._load()
-        texts = [
-            tokenizer.apply_chat_template(p, tokenize=False, add_generation_prompt=True)
-            for p in prompts[: max(1, self.batch_size // n)]
-        ]
+        texts = [_chat_text(tokenizer, p) for p in prompts[: max(1, self.batch_size // n)]]
         ids = [tokenizer(t, add_special_tokens=False)["input_ids"][:512] for t in texts]
         started = time.perf_counter()
         probed = 12
@@ -135,7 +134,10 @@ class TransformersProber:
             self.spec["temperature"],
             self.spec["top_p"],
         )
-        stops = set(_as_list(model.generation_config.eos_token_id))
+        stops = {
+            *_as_list(model.generation_config.eos_token_id),
+            *_as_list(tokenizer.eos_token_id),
+        }
         with torch.inference_mode():
             generated = _decode(
                 model,
@@ -258,6 +260,13 @@ def _read_prompts(
     )
     cache.batch_repeat_interleave(n)
     return cache, output.logits[:, -1].repeat_interleave(n, 0)
+
+
+def _chat_text(tokenizer: Any, messages: list[ChatMessage]) -> str:
+    """Return the prompt in the model's chat template, or plain where it has none."""
+    if not tokenizer.chat_template:
+        return "\n\n".join(message["content"] for message in messages) + "\n\n"
+    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
 
 def _as_list(value: int | list[int] | None) -> list[int]:

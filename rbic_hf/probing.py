@@ -60,7 +60,12 @@ def probe_pool(
     if not request.probe:
         logger.warning("probing is off: no pass rates and no tiers")
         return None
-    if request.prober is None and (found := _from_columns(dataset, pool, columns)) is not None:
+    has_texts = "rbic_generations" in dataset.column_names or not request.with_generations
+    if (
+        request.prober is None
+        and has_texts
+        and (found := _from_columns(dataset, pool, columns)) is not None
+    ):
         logger.warning("prober: none; the columns rbic_rollouts and rbic_correct are used")
         made.prober = {"prober": "columns rbic_rollouts, rbic_correct"}
         return found
@@ -108,7 +113,11 @@ def _from_columns(dataset: Dataset, pool: Pool, columns: dict[str, Any]) -> Roll
     if not graded.any():
         return None
     correct = np.minimum(counts("rbic_correct"), graded)
-    return Rollouts(graded, correct, counts("rbic_unknown"), [None] * len(graded))
+    texts: list[Any] = [None] * dataset.num_rows
+    if "rbic_generations" in dataset.column_names:
+        texts = tables.values_of(dataset, "rbic_generations")
+    chosen = [texts[i] for i in pool.places.tolist()]
+    return Rollouts(graded, correct, counts("rbic_unknown"), chosen)
 
 
 def _choose(

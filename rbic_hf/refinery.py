@@ -31,6 +31,7 @@ from rbic_hf import (
     tables,
 )
 from rbic_hf.config import METHODS, UNITS, Method, RbicConfig, Unit, check_choice, check_ratio
+from rbic_hf.errors import ConfigError
 from rbic_hf.pool import Pool, embed_pool, read_pool
 from rbic_hf.probing import Rollouts, probe_pool
 from rbic_hf.protocols import Encoder, Prober
@@ -110,6 +111,8 @@ def refine(
     check_ratio(ratio)
     check_choice("unit", unit, UNITS)
     check_choice("method", method, METHODS)
+    if push_to is not None and split is not None and not isinstance(split, str):
+        raise ConfigError("push_to= takes one split; refine and push the others one by one")
     scored, made = score_with_provenance(
         dataset,
         config=config,
@@ -122,6 +125,7 @@ def refine(
         cache_dir=cache_dir,
         with_generations=with_generations,
     )
+    made.selection = {"ratio": float(ratio), "unit": unit, "method": method}
     refined = picking.select(
         scored,
         ratio,
@@ -137,7 +141,9 @@ def refine(
         from rbic_hf.card import dataset_card
         from rbic_hf.reporting import report
 
-        text = dataset_card(report(scored, refined, split=split), made, repo_id=push_to)
+        text = dataset_card(
+            report(scored, refined, split=split, seed=made.config["seed"]), made, repo_id=push_to
+        )
         hub.push(refined, push_to, card_text=text, private=private, token=token)
     return refined
 
@@ -225,16 +231,22 @@ def _score(dataset: Dataset, request: Request, made: Provenance) -> Dataset:
 
 
 def _find_domains(vectors: embed.Vectors, pool: Pool, config: RbicConfig) -> _Domains:
-    neighbors = graph.nearest(vectors, config.num_neighbors)
+    """Build the graph over distinct questions: copies would fill each other's neighbours."""
+    _, first, copy_of = np.unique(pool.questions, return_index=True, return_inverse=True)
+    order = np.argsort(np.argsort(first))  # distinct questions in the order of their first row
+    first, copy_of = np.sort(first), order[copy_of]
+    neighbors = graph.nearest(vectors[first], config.num_neighbors)
     similarity = graph.similarity_graph(neighbors)
-    wanted = config.num_domains or graph.default_num_domains(len(vectors))
-    domain = graph.find_domains(similarity, min(wanted, len(vectors)), seed=config.seed)
+    wanted = config.num_domains or graph.default_num_domains(len(first))
+    domain = graph.find_domains(similarity, min(wanted, len(first)), seed=config.seed)
+    core = graph.core_scores(similarity, domain)
+    group = graph.duplicate_groups(neighbors, config.duplicate_threshold)
     return _Domains(
-        graph=similarity,
-        domain=domain,
-        labels=domain_labels.label_domains(pool.questions, domain),
-        core=graph.core_scores(similarity, domain),
-        group=graph.duplicate_groups(neighbors, config.duplicate_threshold),
+        graph=graph.with_copies(similarity, copy_of),
+        domain=domain[copy_of],
+        labels=domain_labels.label_domains([pool.questions[i] for i in first], domain),
+        core=core[copy_of],
+        group=group[copy_of],
     )
 
 
@@ -265,7 +277,12 @@ def _check_answers(pool: Pool, request: Request) -> list[str]:
     """Return verified, contradicted or unverifiable: the row's own answer against its reference."""
     store = Store.open(request.cache_dir, "verdicts", {"grade": grading.VERSION})
     pairs = [(r.reference, r.own_answer or "") for r in pool.readings]
-    answered = [i for i, pair in enumerate(pairs) if pair[1] and grading.is_gradable(pair[0])]
+    answered = [
+        i
+        for i, reading in enumerate(pool.readings)
+        # a row whose reference is its own answer proves nothing by agreeing with itself
+        if reading.is_reference_given and pairs[i][1] and grading.is_gradable(pairs[i][0])
+    ]
     judged = cached.verdicts(
         store, [pairs[i][0] for i in answered], [pairs[i][1] for i in answered], desc="Answers"
     )

@@ -85,6 +85,17 @@ class Report:
         """Return rows, tokens and cost: all three shares are always shown."""
         return [("rows", self.rows), ("tokens", self.tokens), ("cost", self.cost)]
 
+    def difficulty_note(self) -> str:
+        """Return why there are no tiers; "" when there are."""
+        if self.tiers:
+            return ""
+        if self.num_unknown_rollouts:
+            return (
+                f"{self.num_unknown_rollouts:,} rollouts, none of them gradable (cut off at "
+                "max_new_tokens, or the grader failed); no tiers were used"
+            )
+        return "not measured (no rollouts); no tiers were used"
+
     def as_dict(self) -> dict[str, Any]:
         """Return the numbers as a JSON-able dict."""
         return asdict(self)
@@ -142,7 +153,7 @@ def _kept_places(
 ) -> npt.NDArray[np.int64]:
     keys = tables.values_of(whole, "rbic_key")
     place = {keys[i]: i for i in clean.tolist()}
-    status = _optional(part, "rbic_status")
+    status = tables.values_of(part, "rbic_status")
     wanted = [
         key
         for key, state in zip(tables.values_of(part, "rbic_key"), status, strict=True)
@@ -246,13 +257,8 @@ def _lines(r: Report) -> list[str]:
 
 
 def _tier_lines(r: Report) -> list[str]:
-    if not r.tiers and r.num_unknown_rollouts:
-        return [
-            f"difficulty: {r.num_unknown_rollouts:,} rollouts, none of them gradable (cut off at "
-            "max_new_tokens, or the grader failed); no tiers were used"
-        ]
     if not r.tiers:
-        return ["difficulty: not measured (no rollouts); no tiers were used"]
+        return [f"difficulty: {r.difficulty_note()}"]
     lines = [f"  {'tier':12}{'pool':>14}{'kept':>14}   of the cost"]
     lines += [f"  {name:12}{s.pool:>14.1%}{s.kept:>14.1%}" for name, s in r.tiers.items()]
     lines.append(

@@ -78,6 +78,7 @@ class Provenance:
         student: spec of the token counter.
         num_probed: distinct questions whose rollouts were asked for.
         kappa: weight of the difficulty prior in rollouts; None when nothing was probed.
+        selection: ratio, unit and method; empty for a scored dataset.
     """
 
     config: dict[str, Any]
@@ -87,3 +88,4 @@ class Provenance:
     student: dict[str, Any] = field(default_factory=dict)
     num_probed: int = 0
     kappa: float | None = None
+    selection: dict[str, Any] = field(default_factory=dict)

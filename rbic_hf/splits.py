@@ -30,14 +30,14 @@ def apply(dataset: Any, function: Callable[[Dataset], Dataset], split: Split) ->
     """
     from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 
-    if isinstance(dataset, DatasetDict | IterableDatasetDict):
+    if isinstance(dataset, dict):
         chosen = _chosen(list(dataset), split)
         parts = {
             name: function(_materialise(part)) if name in chosen else part
             for name, part in dataset.items()
         }
         streams = any(isinstance(part, IterableDataset) for part in parts.values())
-        return dict(parts) if streams else DatasetDict(parts)
+        return IterableDatasetDict(parts) if streams else DatasetDict(parts)
     if not isinstance(dataset, Dataset | IterableDataset):
         raise DataError(
             f"{type(dataset).__name__} is not accepted; give a Dataset, DatasetDict or "

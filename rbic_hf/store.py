@@ -93,8 +93,17 @@ class Store:
         known = np.asarray(places.is_valid())
         return known, table.take(places.drop_null())
 
-    def add(self, keys: Sequence[str], columns: Mapping[str, pa.Array]) -> None:
+    def add(
+        self,
+        keys: Sequence[str],
+        columns: Mapping[str, pa.Array],
+        *,
+        lasting: Sequence[bool] | None = None,
+    ) -> None:
         """Keep results; they reach the disk at the next flush, at most 30 seconds later.
+
+        Results that are not `lasting`, such as a failure that may not happen again, are known to
+        this run alone.
 
         Raises:
             ConfigError: results of other types are kept under the same spec; adding these would
@@ -107,6 +116,10 @@ class Store:
                     f"results of type {_types(table)} do not go with those of type {_types(other)} "
                     "that are stored under the same spec; give the engine another spec"
                 )
+        if lasting is not None and not all(lasting):
+            chosen = np.asarray(lasting, dtype=bool)
+            self._tables.append(table.filter(pa.array(~chosen)))
+            table = table.filter(pa.array(chosen))
         self._pending.append(table)
         if time.monotonic() - self._last_flush > FLUSH_SECONDS:
             self.flush()
@@ -114,7 +127,7 @@ class Store:
     def flush(self) -> None:
         """Write what is pending as one part, or keep it in memory when there is no folder."""
         self._last_flush = time.monotonic()
-        if not self._pending:
+        if not any(len(table) for table in self._pending):
             return
         table = pa.concat_tables(self._pending).combine_chunks()
         self._pending = []

@@ -9,11 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from rbic_hf.columns import BY_NAME, COLUMNS, PREFIX
+from rbic_hf.columns import BY_NAME, COLUMNS
 from rbic_hf.errors import DataError
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+_MEDIA = ("Image", "Audio", "Video", "Pdf", "Nifti")  # decoding them is slow and of no use here
 
 _ARROW = {
     "string": pa.string(),
@@ -26,8 +28,15 @@ _ARROW = {
 
 
 def iterate(dataset: Dataset, *, batch_size: int = 1000) -> Iterator[dict[str, Any]]:
-    """Yield the user's rows as dicts, without decoding media and without the rbic columns."""
-    plain = dataset.select_columns(user_columns(dataset)).with_format(None)
+    """Yield the user's rows as dicts, without media and without the rbic columns."""
+    wanted = [
+        name
+        for name in user_columns(dataset)
+        if type(dataset.features[name]).__name__ not in _MEDIA
+    ]
+    if not wanted:
+        return
+    plain = dataset.select_columns(wanted).with_format(None)
     for batch in plain.iter(batch_size=batch_size):
         names = list(batch)
         for values in zip(*batch.values(), strict=True):
@@ -36,7 +45,7 @@ def iterate(dataset: Dataset, *, batch_size: int = 1000) -> Iterator[dict[str, A
 
 def user_columns(dataset: Dataset) -> list[str]:
     """Return the columns that are not rbic_hf's, in their order."""
-    return [name for name in dataset.column_names if not name.startswith(PREFIX)]
+    return [name for name in dataset.column_names if name not in BY_NAME]
 
 
 def spread(

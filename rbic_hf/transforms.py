@@ -11,17 +11,18 @@ not seen, the later ones read the rows by themselves.
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rbic_hf import embed, engines, formats, grading, layouts, prompts, steps
+from rbic_hf import embed, engines, formats, grading, layouts, probe, prompts, steps
 from rbic_hf.cached import prompt_seed
 from rbic_hf.columns import CLEAN, KEPT
 from rbic_hf.config import RbicConfig
 from rbic_hf.errors import ConfigError
+from rbic_hf.pool import row_key
 from rbic_hf.protocols import Encoder, Prober
-from rbic_hf.store import content_key
 
 Batch = Mapping[str, list[Any]]
 
@@ -111,7 +112,7 @@ class Read(_Transform):
             "rbic_reference": [r.reference for r in readings],
             "rbic_language": [r.language for r in readings],
             "rbic_status": [r.status for r in readings],
-            "rbic_key": [content_key(r.question, r.response) for r in readings],
+            "rbic_key": [row_key(r) for r in readings],
         }
 
 
@@ -134,6 +135,8 @@ class Embed(_Transform):
     ) -> None:
         named = encoder is None or isinstance(encoder, str | Path)
         spec = None if named else embed.describe(encoder)  # type: ignore[arg-type]
+        if not named and spec is None:  # nothing names it: no fingerprint may ever match
+            spec = {"unnamed": uuid.uuid4().hex}
         super().__init__(columns, encoder=str(encoder) if named and encoder else spec)
         self.engine = None if named else engines.resolve_encoder(encoder)
 
@@ -160,7 +163,7 @@ class Probe(_Transform):
         columns: role -> column where the layout is not recognised.
     """
 
-    version = prompts.VERSION
+    version = prompts.VERSION * 1000 + probe.VERSION
 
     def __init__(
         self,

@@ -65,7 +65,7 @@ def test_a_card_says_that_difficulty_was_not_measured(dataset: Dataset) -> None:
     )
     report = rbic_hf.report(scored, rbic_hf.select(scored, 0.2))
     text = card.dataset_card(report, provenance)
-    assert "No rollouts were run" in text
+    assert "not measured (no rollouts)" in text
     assert "## Difficulty" not in text
 
 

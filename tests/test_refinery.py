@@ -15,7 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import SMALL, TableProber, WordEncoder
-from datasets import Dataset, DatasetDict, Features, IterableDataset, Value, load_from_disk
+from datasets import (
+    Dataset,
+    DatasetDict,
+    Features,
+    IterableDataset,
+    IterableDatasetDict,
+    Value,
+    load_from_disk,
+)
 
 import rbic_hf
 from rbic_hf import ConfigError, DataError, ModelError, RbicConfig, RbicError, rbic_refine
@@ -599,3 +607,94 @@ def test_generations_come_only_on_request(
     assert "rbic_generations" not in rbic_hf.select(scored, 0.3).column_names
     kept = rbic_hf.select(scored, 0.3, with_generations=True)
     assert "rbic_generations" in kept.column_names
+
+
+# --- what a review found ---------------------------------------------------------------------
+
+
+def test_many_traces_of_one_question_do_not_break_the_domains() -> None:
+    topics = ["apple pie oven", "train speed city", "triangle angle side", "bank money loan"]
+    rows = [
+        {"question": f"{topic} number {i}?", "response": f"It is {i} + {t} = {i + t}."}
+        for topic in topics
+        for i in range(15)
+        for t in range(25)
+    ]
+    scored = rbic_hf.score(
+        Dataset.from_list(rows), encoder=WordEncoder(), probe=False,
+        config=RbicConfig(num_domains=4, duplicate_threshold=0.9999),
+    )  # fmt: skip
+    found = {(row["question"][:5], row["rbic_domain"]) for row in scored}
+    assert len({domain for _, domain in found}) == 4
+    assert len(found) == 4
+    refined = rbic_hf.select(scored, 1.0)
+    assert refined.num_rows == 60  # one of the 25 traces of each question
+
+
+def test_a_row_that_is_its_own_reference_is_not_verified(
+    dataset: Dataset, encoder: WordEncoder
+) -> None:
+    alone = dataset.select_columns(["question", "response"])
+    scored = rbic_hf.score(alone, encoder=encoder, probe=False)
+    assert set(scored["rbic_answer"]) == {"unverifiable", None}
+
+
+def test_a_stream_of_splits_is_refined_and_its_other_splits_stay_streams(
+    dataset: Dataset, encoder: WordEncoder
+) -> None:
+    streams = IterableDatasetDict(
+        train=dataset.to_iterable_dataset(), test=dataset.select(range(3)).to_iterable_dataset()
+    )
+    refined = streams.pipe(rbic_refine, ratio=0.2, encoder=encoder, probe=False)
+    assert isinstance(refined["train"], Dataset)
+    assert isinstance(refined["test"], IterableDataset)
+    scored = rbic_hf.score(streams, encoder=encoder, probe=False)
+    assert rbic_hf.select(scored, 0.2)["train"].to_list() == refined["train"].to_list()
+
+
+def test_a_failed_rollout_is_asked_again_in_the_next_run(
+    dataset: Dataset, rows: list[dict[str, Any]], encoder: WordEncoder, tmp_path: Path
+) -> None:
+    class Away(TableProber):
+        def probe(self, prompts: Any, *, n: int, seeds: Any) -> Any:
+            return [None] * len(prompts)
+
+    answers = {row["question"]: row["answer"] for row in rows}
+    arguments: dict[str, Any] = {"config": SMALL, "encoder": encoder, "cache_dir": tmp_path}
+    nothing = rbic_hf.score(dataset, prober=Away(answers), **arguments)
+    assert set(nothing["rbic_tier"]) == {None}
+    healthy = TableProber(answers)
+    rbic_hf.score(dataset, prober=healthy, **arguments)
+    assert healthy.num_prompts == 40
+
+
+def test_an_edited_reference_is_graded_again(
+    scored: Dataset, encoder: WordEncoder, prober: TableProber
+) -> None:
+    other = scored.map(lambda row: {"answer": "123456789"})
+    again = rbic_hf.score(other, config=SMALL, encoder=encoder, prober=prober)
+    assert sum(c or 0 for c in again["rbic_correct"]) == 0
+    assert sum(c or 0 for c in scored["rbic_correct"]) > 0
+
+
+def test_columns_of_the_user_survive_even_with_our_prefix(
+    dataset: Dataset, encoder: WordEncoder
+) -> None:
+    noted = dataset.add_column("rbic_note", list(range(len(dataset))))
+    refined = rbic_refine(noted, 0.3, encoder=encoder, probe=False)
+    assert "rbic_note" in refined.column_names
+
+
+def test_read_and_embedded_rows_can_be_scored(dataset: Dataset, encoder: WordEncoder) -> None:
+    chained = dataset.map(rbic_hf.transforms.Read(), batched=True).map(
+        rbic_hf.transforms.Embed(encoder), batched=True
+    )
+    scored = rbic_hf.score(chained, probe=False)
+    assert scored["rbic_domain"] == rbic_hf.score(dataset, encoder=encoder, probe=False)[
+        "rbic_domain"]  # fmt: skip
+
+
+def test_pushing_several_splits_is_refused_before_anything_is_computed(dataset: Dataset) -> None:
+    both = DatasetDict(a=dataset, b=dataset)
+    with pytest.raises(ConfigError, match="one split"):
+        rbic_refine(both, split=["a", "b"], encoder=Untouchable(), push_to="me/x", probe=False)

@@ -145,7 +145,8 @@ assert ds.pipe(len) == "theirs"
 
 def test_the_public_names_are_these() -> None:
     assert rbic_hf.__all__ == [
-        "ConfigError", "DataError", "Encoder", "ModelError", "Prober", "RbicConfig", "RbicError",
+        "ConfigError", "DataError", "Encoder", "HubError", "ModelError", "Prober", "RbicConfig",
+        "RbicError",
         "Report", "Sample", "disable_pipe", "enable_pipe", "pipe", "rbic_refine", "refine",
         "report", "score", "select", "transforms",
     ]  # fmt: skip
