@@ -10,7 +10,7 @@ $(READY): pyproject.toml .ci/setup.sh .ci/constraints.txt .ci/overrides.txt
 	PYTHON="$(PYTHON)" bash .ci/setup.sh
 	@touch $(READY)
 
-setup: $(READY)  ## make .venv with everything in it (both commands below call this)
+setup: $(READY)  ## make .venv with everything in it (the others call this)
 
 demo: $(READY)  ## refine the embedded sample with real models, offline, into demo-output/
 	HF_HUB_OFFLINE=1 .venv/bin/rbic demo --out demo-output

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import inspect
 import logging
 import os
 import re
@@ -16,6 +17,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from rbic_hf import __version__
 from rbic_hf.config import METHODS, UNITS, RbicConfig, check_ratio
 from rbic_hf.errors import ConfigError, RbicError
 
@@ -76,10 +78,10 @@ def _set_up_output(arguments: argparse.Namespace) -> None:
     logger = logging.getLogger("rbic_hf")
     logger.handlers, logger.propagate = [handler], False
     logger.setLevel(logging.ERROR if arguments.quiet else logging.INFO)
-    from datasets.utils.logging import disable_progress_bar
+    from datasets import disable_progress_bars
     from transformers.utils import logging as transformers_logging
 
-    disable_progress_bar()
+    disable_progress_bars()
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
@@ -91,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"rbic {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     refine = _command(commands, "refine", "score a dataset and keep the best part of it", _refine)
     _add_source(refine)
@@ -176,8 +179,16 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
             f"--{field.name.replace('_', '-')}",
             type=str if field.name == "instruction" else int if whole else float,
             metavar="TEXT" if field.name == "instruction" else "N" if whole else "X",
-            help=f"default: {'chosen by the run' if field.default is None else field.default}",
+            help=f"{_explained(field.name)} (default: "
+            + ("chosen by the run)" if field.default is None else f"{field.default})"),
         )
+
+
+def _explained(name: str) -> str:
+    """Return what a setting means, from the docstring of RbicConfig."""
+    text = inspect.getdoc(RbicConfig) or ""
+    found = re.search(rf"^ {{4}}{name}: (.+?)(?=\n {{4}}\w+: |\Z)", text, re.DOTALL | re.MULTILINE)
+    return " ".join(found[1].split()).rstrip(".").replace("%", "%%") if found else name
 
 
 def _add_out(command: argparse.ArgumentParser) -> None:
@@ -224,6 +235,12 @@ def _load(source: str, split: str | None, revision: str | None = None) -> Any:
     return splits.chosen_part(hub.load_source(source, split=split, revision=revision), None)
 
 
+def _inside(source: str, part: str) -> str:
+    """Return the dataset that is meant by a folder which `rbic refine` wrote."""
+    folder = Path(source).expanduser() / part
+    return str(folder) if folder.is_dir() else source
+
+
 def _out(args: argparse.Namespace, source: str) -> Path:
     from rbic_hf import output
 
@@ -265,14 +282,19 @@ def _score(args: argparse.Namespace) -> None:
 
 
 def _select(args: argparse.Namespace) -> None:
-    from rbic_hf import output, picking
-    from rbic_hf.reporting import report
+    from rbic_hf import output
 
-    scored = _load(args.scored, args.split)
-    out = _out(args, args.scored)
-    refined = picking.select(scored, args.ratio, unit=args.unit, method=args.method, seed=args.seed)
-    output.save(refined, out / "refined")
-    _say(f"{report(scored, refined, seed=args.seed)}\n\nwritten to {out / 'refined'}")
+    source = _inside(args.scored, "scored")
+    output.select_to_folder(
+        _load(source, args.split),
+        _out(args, args.scored),
+        scored_folder=Path(source),
+        ratio=args.ratio,
+        unit=args.unit,
+        method=args.method,
+        seed=args.seed,
+        say=_say,
+    )
 
 
 def _report(args: argparse.Namespace) -> None:
@@ -280,7 +302,8 @@ def _report(args: argparse.Namespace) -> None:
 
     from rbic_hf.reporting import report
 
-    found = report(_load(args.scored, args.split), _load(args.refined, args.split))
+    scored = _load(_inside(args.scored, "scored"), args.split)
+    found = report(scored, _load(_inside(args.refined, "refined"), args.split))
     _say(json.dumps(found.as_dict(), indent=2, ensure_ascii=False) if args.json else str(found))
 
 

@@ -174,6 +174,12 @@ def _load_folder(path: Path, split: str | None) -> Dataset | DatasetDict:
     if not any((path / name).is_file() for name in ("dataset_dict.json", "state.json")):
         if next(path.rglob("*.parquet"), None) is None:
             raise DataError(f"Nothing to read in {str(path)!r}; accepted: {_ACCEPTED}.")
+        kinds = {_builder(file) for file in path.rglob("*")} - {None, "parquet"}
+        if kinds:
+            raise DataError(
+                f"{str(path)!r} holds files of several kinds ({', '.join(sorted(map(str, kinds)))} "
+                "beside parquet); name one file, or a folder of parquet files alone."
+            )
         return _read(str(path), None, lambda d: d.load_dataset(str(path), split=split))
     saved = _read(str(path), None, lambda d: d.load_from_disk(str(path)))
     if split is None:

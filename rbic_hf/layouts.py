@@ -22,7 +22,8 @@ _ACCEPTED = """\
     and, if there are any, reasoning | thinking | reasoning_content (+ content), and answer
   messages | conversations: a list of {role, content} or {from, value}
 Or name the columns: question="...", response="...", thinking="...", answer="...",
-conversation="..."."""
+conversation="...";
+on the command line --question, --response and so on."""
 
 
 _QUESTIONS = ("question", "problem", "instruction", "prompt", "query", "input")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from rbic_hf.card import dataset_card
 from rbic_hf.errors import ConfigError
+from rbic_hf.hub_cards import CARD_START
 from rbic_hf.picking import select
 from rbic_hf.refinery import score_with_provenance
 from rbic_hf.reporting import Report, report
@@ -60,6 +61,39 @@ def refine_to_folder(
     return refined, card
 
 
+def select_to_folder(
+    scored: Dataset,
+    out: Path,
+    *,
+    scored_folder: Path,
+    ratio: float,
+    unit: Any,
+    method: Any,
+    seed: int,
+    say: Callable[[str], None],
+) -> None:
+    """Select and write `refined/` and `report.txt`; the card too where the run is known.
+
+    The run is known from the `rbic.json` beside the scored dataset; without it an earlier card and
+    `rbic.json` in `out` are removed, because they would describe other rows.
+    """
+    check_folder(out)
+    refined = select(scored, ratio, unit=unit, method=method, seed=seed)
+    save(refined, out / "refined")
+    found = report(scored, refined, seed=seed)
+    described = scored_folder.parent / "rbic.json"
+    if described.is_file():
+        known = json.loads(described.read_text("utf-8"))
+        made = Provenance(**known["made"])
+        made.selection = {"ratio": ratio, "unit": unit, "method": method}
+        _write_texts(out, found, made, source=known["source"])
+    else:
+        for name in ("README.md", "rbic.json"):
+            (out / name).unlink(missing_ok=True)
+        (out / "report.txt").write_text(f"{found}\n", "utf-8")
+    say(f"{found}\n\nwritten to {out}: refined/, report.txt")
+
+
 def _write_texts(out: Path, found: Report, made: Provenance, *, source: str) -> str:
     """Write the report, the card and the run's settings and numbers; return the card."""
     card = dataset_card(found, made, source=source)
@@ -102,6 +136,9 @@ def check_folder(out: Path) -> None:
     """
     if out.is_file():
         raise ConfigError(f"{out} is a file; give a folder for the results")
+    card = out / "README.md"
+    if card.is_file() and CARD_START not in card.read_text("utf-8", "replace"):
+        raise ConfigError(f"{card} is not a card of rbic; give an empty folder")
     ours = {"refined", "scored", "report.txt", "README.md", "rbic.json"}
     if out.is_dir() and (
         others := [p.name for p in out.iterdir() if p.name not in ours and p.name[0] != "."]

@@ -102,6 +102,10 @@ def clean_rows(scored: Dataset) -> Rows:
 
 def _kept_rows(scored: Dataset, ratio: float, unit: Unit, method: Method, seed: int) -> Rows:
     clean = clean_rows(scored)
+    if KEPT in tables.values_of(scored, "rbic_status"):
+        logger.warning(
+            "these rows are a selection already: shares count the selection, not its pool"
+        )
     ranks = tables.values_of(scored, "rbic_rank")
     ranked = np.array([i for i in clean if ranks[i] is not None], dtype=np.int64)
     order = ranked[np.argsort([ranks[i] for i in ranked], kind="stable")]
@@ -146,12 +150,15 @@ def _marked(scored: Dataset, kept: Rows, keep_all_rows: bool, wanted: dict[str, 
     for i in kept.tolist():
         status[i] = KEPT
     rows = np.arange(scored.num_rows) if keep_all_rows else kept
+    # in memory: an indices mapping would be written into the folder that the dataset came from
+    part = scored if keep_all_rows else scored.select(kept, keep_in_memory=True)
+    part = part.flatten_indices(keep_in_memory=True) if part._indices is not None else part
     chosen = [
         name
         for name in scored.column_names
         if name not in BY_NAME or BY_NAME[name].refined or wanted.get(name, keep_all_rows)
     ]
-    part = scored.select(rows).select_columns(chosen)
+    part = part.select_columns(chosen)
     relabelled = part.remove_columns("rbic_status").add_column(
         "rbic_status", [status[i] for i in rows]
     )

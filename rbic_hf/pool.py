@@ -128,6 +128,9 @@ def embed_pool(
             "%s has neither a spec nor a model name: its vectors are not kept for the next run",
             type(encoder).__name__,
         )
+    foreign = sum(reading.language != "en" for reading in pool.readings)
+    if "(English)" in str(spec and spec.get("encoder")) and foreign:
+        logger.warning("%d rows are not English, but the encoder is: name another encoder", foreign)
     full_spec = None if spec is None else {**spec, "stage": embed.VERSION}
     store = Store.open(request.cache_dir, "embeddings", full_spec)
     vectors, cut = cached.embeddings(encoder, store, pool.questions)

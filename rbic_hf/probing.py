@@ -172,7 +172,7 @@ def _ask(
         known, _ = store.find(_keys(asked, probed, request))
         todo = [asked[i] for i in probed[~known]]
         logger.warning(
-            "probing %d questions of %d gradable rows, %d rollouts each (%s); "
+            "probing %d questions of %d gradable rows, rollouts of each: %d (%s); "
             "the other rows' pass rates are predicted%s",
             missing, num_gradable, config.num_rollouts, prober.spec.get("prober", "own prober"),
             _time_estimate(prober, todo, missing, config.num_rollouts),
@@ -196,7 +196,9 @@ def _time_estimate(
         return ""
     speed = prober.tokens_per_second(todo, n=n)
     longest = num_questions * n * int(prober.spec["max_new_tokens"])
-    return f"; {speed:.0f} tokens/s measured, so at most {longest / speed / 60:.0f} min"
+    seconds = longest / speed
+    shown = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    return f"; {speed:.0f} tokens/s measured, so at most {shown}"
 
 
 def _grade(
@@ -229,7 +231,7 @@ def _grade(
         unknown[row] += verdict is None
     if unknown.any():
         logger.warning(
-            "%d of %d rollouts are unknown: cut off at their length limit, or not gradable",
+            "%d of %d rollouts are unknown: cut off (raise max_new_tokens), or not gradable",
             unknown.sum(), unknown.sum() + graded.sum(),
         )  # fmt: skip
     return Rollouts(graded, correct, unknown, texts)

@@ -22,6 +22,7 @@ from rbic_hf import (
     difficulty,
     domain_labels,
     embed,
+    engines,
     grading,
     graph,
     picking,
@@ -204,6 +205,7 @@ class _Domains:
 
 def _score(dataset: Dataset, request: Request, made: Provenance) -> Dataset:
     config = request.config
+    _check_named_engines(request)
     pool, columns = read_pool(dataset, request, made)
     pool, vectors, cut = embed_pool(dataset, pool, columns, request, made)
     where = _find_domains(vectors, pool, config)
@@ -228,6 +230,14 @@ def _score(dataset: Dataset, request: Request, made: Provenance) -> Dataset:
     columns["rbic_answer"] = pool.spread(answers)
     columns["rbic_contribution"] = pool.spread(teaches)
     return tables.with_columns(dataset, columns)
+
+
+def _check_named_engines(request: Request) -> None:
+    """Find the models that are named before hours are spent on the one that comes first."""
+    if isinstance(request.encoder, str | Path):
+        engines.resolve_encoder(request.encoder)
+    if isinstance(request.prober, str | Path) and request.prober != "auto":
+        engines.resolve_prober(request.prober, request.config)
 
 
 def _find_domains(vectors: embed.Vectors, pool: Pool, config: RbicConfig) -> _Domains:

@@ -115,7 +115,11 @@ def values_of(dataset: Dataset, column: str) -> list[Any]:
         DataError: the dataset has no such column.
     """
     if column not in dataset.column_names:
-        fix = "; score the dataset first: rbic_hf.score(dataset)" if column in BY_NAME else ""
+        fix = (
+            "; score the dataset first: rbic_hf.score(dataset), or `rbic score`"
+            if column in BY_NAME
+            else ""
+        )
         raise DataError(
             f"column {column!r} is not in the dataset{fix}. Its columns: {dataset.column_names}"
         )

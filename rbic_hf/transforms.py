@@ -83,6 +83,8 @@ class _Transform:
                 )
             ]
         names = list(batch)
+        if any(not isinstance(values, list) for values in batch.values()):
+            raise ConfigError(f"{type(self).__name__} works on batches: .map(..., batched=True)")
         rows = [
             dict(zip(names, values, strict=True)) for values in zip(*batch.values(), strict=True)
         ]

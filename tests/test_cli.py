@@ -179,3 +179,52 @@ def test_results_are_never_written_over_other_files(
     assert cli.main(["refine", str(source), "--out", str(tmp_path / "home")]) == 2
     assert "thesis.tex" in capsys.readouterr().err
     assert [p.name for p in (tmp_path / "home").iterdir()] == ["thesis.tex"]
+
+
+def test_a_card_that_is_not_ours_is_never_replaced(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "proj").mkdir()
+    (tmp_path / "proj" / "README.md").write_text("# my project")
+    command = ["refine", str(source), "--no-probe", "--out", str(tmp_path / "proj")]
+    assert cli.main(command) == 2
+    assert "not a card of rbic" in capsys.readouterr().err
+    assert (tmp_path / "proj" / "README.md").read_text() == "# my project"
+
+
+def test_selecting_into_the_folder_of_a_run_renews_its_report_and_card(
+    source: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert cli.main(["refine", str(source), "--no-probe", "--ratio", ".3", "--out", str(out)]) == 0
+    before = (out / "README.md").read_text()
+    assert cli.main(["select", str(out), "--ratio", ".1", "--out", str(out)]) == 0
+    kept = load_from_disk(str(out / "refined")).num_rows
+    assert f"kept {kept} of " in (out / "report.txt").read_text()
+    described = json.loads((out / "rbic.json").read_text())
+    assert described["made"]["selection"] == {"ratio": 0.1, "unit": "cost", "method": "rbic"}
+    assert (out / "README.md").read_text() != before
+    assert not list((out / "scored").glob("cache-*"))
+
+
+def test_selecting_from_a_selection_is_said(
+    source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = tmp_path / "out"
+    assert cli.main(["refine", str(source), "--no-probe", "--out", str(out)]) == 0
+    from rbic_hf import select
+
+    with caplog.at_level("WARNING", "rbic_hf"):
+        import logging
+
+        logging.getLogger("rbic_hf").propagate = True
+        select(load_from_disk(str(out / "refined")), 0.5)
+    assert "a selection already" in caplog.text
+
+
+def test_every_setting_is_explained_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["score", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "length dial: above 0 favours long rows" in text
+    assert "largest share of the budget for questions never solved" in text

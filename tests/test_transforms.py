@@ -132,3 +132,8 @@ def test_map_with_two_processes_gives_the_same(dataset: Dataset) -> None:
     one = dataset.map(Complexity(), batched=True)
     two = dataset.map(Complexity(), batched=True, num_proc=2)
     assert one["rbic_depth"] == two["rbic_depth"]
+
+
+def test_a_transform_without_batches_says_what_is_missing(dataset: Dataset) -> None:
+    with pytest.raises(ConfigError, match="batched=True"):
+        dataset.map(Read())
