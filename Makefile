@@ -21,7 +21,7 @@ lint: $(READY)  ## style, format and types
 	.venv/bin/mypy
 
 test: lint  ## style, types and all tests
-	HF_HUB_OFFLINE=1 .venv/bin/python -m pytest
+	HF_HUB_OFFLINE=1 .venv/bin/python -m pytest -n 2 --dist loadfile
 
 fix: $(READY)  ## let ruff mend what it can
 	.venv/bin/ruff check --fix .

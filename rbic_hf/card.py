@@ -120,7 +120,7 @@ def _provenance(made: Provenance) -> list[tuple[str, str]]:
     student = made.student.get("student")
     lines.append(("tokens counted with", escape(student or "an estimate from the text")))
     settings = ", ".join(f"{key}={value}" for key, value in made.config.items())
-    lines.append(("settings", f"`{settings}`"))
+    lines.append(("settings", escape(settings, limit=2000)))
     return lines
 
 
