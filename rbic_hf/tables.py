@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from rbic_hf.columns import BY_NAME, COLUMNS
 from rbic_hf.errors import DataError
@@ -98,7 +99,7 @@ def with_columns(dataset: Dataset, columns: Mapping[str, Any]) -> Dataset:
 
 def vectors_of(dataset: Dataset, column: str) -> npt.NDArray[np.float32]:
     """Return a vector column as one array (n, d); rows of NaN where it is null."""
-    array = dataset.with_format("arrow")[:][column].combine_chunks()
+    array = _arrow(dataset, column).combine_chunks()
     if not pa.types.is_fixed_size_list(array.type):
         array = array.cast(pa.list_(pa.float32(), _length(array)))
     filled = np.full((len(array), array.type.list_size), np.nan, np.float32)
@@ -123,11 +124,16 @@ def values_of(dataset: Dataset, column: str) -> list[Any]:
         raise DataError(
             f"column {column!r} is not in the dataset{fix}. Its columns: {dataset.column_names}"
         )
-    return list(dataset.with_format("arrow")[:][column].to_pylist())
+    return list(_arrow(dataset, column).to_pylist())
+
+
+def _arrow(dataset: Dataset, column: str) -> pa.ChunkedArray:
+    """Return one column without touching the others: a view would gather them all."""
+    return dataset.select_columns([column]).with_format("arrow")[:][column]
 
 
 def _length(array: Any) -> int:
-    lengths = {len(value) for value in array.to_pylist() if value is not None}
+    lengths = set(pc.list_value_length(array.drop_null()).to_pylist())
     if len(lengths) != 1:
         raise DataError(f"vectors of several lengths in one column: {sorted(lengths)}")
     return int(lengths.pop())
