@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("rbic_hf")
 
 NUM_ROWS = 400
-# Half a minute of reading for a person, a few minutes of work for two cores.
+# A few minutes of work for two cores.
 # SmolLM2-135M rarely comes to an end when it is asked to reason step by step.
 CONFIG = RbicConfig(
     max_probe_rows=48,

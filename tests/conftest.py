@@ -11,6 +11,9 @@ from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault(
+    "GOMP_SPINCOUNT", "10000"
+)  # two workers share the cores; see benchmarks/LOG.md
 
 import numpy as np
 import pytest
