@@ -18,7 +18,8 @@ from rbic_hf.request import Provenance
 TEMPLATE = "dataset_card.md.j2"
 DOMAINS_SHOWN = 20
 
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$^-])")
+# these texts never start a line, so that marks which only mean something there stay as they are
+_MARKDOWN = re.compile(r"([\\`*_\[\]#|~$])")
 
 
 def dataset_card(
