@@ -81,17 +81,19 @@ def select_to_folder(
     refined = select(scored, ratio, unit=unit, method=method, seed=seed)
     save(refined, out / "refined")
     found = report(scored, refined, seed=seed)
+    written = "refined/, report.txt"
     described = scored_folder.parent / "rbic.json"
     if described.is_file():
         known = json.loads(described.read_text("utf-8"))
         made = Provenance(**known["made"])
         made.selection = {"ratio": ratio, "unit": unit, "method": method}
         _write_texts(out, found, made, source=known["source"])
+        written += ", README.md (the card), rbic.json"
     else:
         for name in ("README.md", "rbic.json"):
             (out / name).unlink(missing_ok=True)
         (out / "report.txt").write_text(f"{found}\n", "utf-8")
-    say(f"{found}\n\nwritten to {out}: refined/, report.txt")
+    say(f"{found}\n\nwritten to {out}: {written}")
 
 
 def _write_texts(out: Path, found: Report, made: Provenance, *, source: str) -> str:

@@ -167,9 +167,10 @@ def _ask(
     """Say what will be asked and how long it takes, then ask what the store does not hold."""
     config = request.config
     store = Store.open(request.cache_dir, "rollouts", dict(prober.spec))
-    missing = cached.num_missing(store, _keys(asked, probed, request))
+    keys = _keys(asked, probed, request)
+    missing = cached.num_missing(store, keys)
     if missing:
-        known, _ = store.find(_keys(asked, probed, request))
+        known, _ = store.find(keys)
         todo = [asked[i] for i in probed[~known]]
         logger.warning(
             "probing %d questions of %d gradable rows, rollouts of each: %d (%s); "
