@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from rbic_hf.config import RbicConfig
     from rbic_hf.errors import ConfigError, DataError, HubError, ModelError, RbicError
     from rbic_hf.picking import select
+    from rbic_hf.probers.columns import ColumnProber
+    from rbic_hf.probers.local import TransformersProber
+    from rbic_hf.probers.server import ServerProber
+    from rbic_hf.probers.vllm_process import VllmProber
     from rbic_hf.protocols import Encoder, Prober, Sample
     from rbic_hf.refinery import refine, score
     from rbic_hf.refinery import refine as rbic_refine
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ColumnProber",
     "ConfigError",
     "DataError",
     "Encoder",
@@ -38,6 +43,9 @@ __all__ = [
     "RbicError",
     "Report",
     "Sample",
+    "ServerProber",
+    "TransformersProber",
+    "VllmProber",
     "disable_pipe",
     "enable_pipe",
     "pipe",
@@ -51,6 +59,7 @@ __all__ = [
 
 # name -> (module, name there); resolved at first use, so that the import stays light
 _LAZY = {
+    "ColumnProber": ("probers.columns", "ColumnProber"),
     "ConfigError": ("errors", "ConfigError"),
     "DataError": ("errors", "DataError"),
     "Encoder": ("protocols", "Encoder"),
@@ -61,6 +70,9 @@ _LAZY = {
     "RbicError": ("errors", "RbicError"),
     "Report": ("reporting", "Report"),
     "Sample": ("protocols", "Sample"),
+    "ServerProber": ("probers.server", "ServerProber"),
+    "TransformersProber": ("probers.local", "TransformersProber"),
+    "VllmProber": ("probers.vllm_process", "VllmProber"),
     "rbic_refine": ("refinery", "refine"),
     "refine": ("refinery", "refine"),
     "report": ("reporting", "report"),

@@ -1,9 +1,7 @@
-"""The costly stages, each computed once per content: token counts, vectors, rollouts, verdicts."""
+"""What is computed once per content: token counts, vectors, verdicts. (Rollouts: `rollouts.py`.)"""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,8 +12,8 @@ import pyarrow as pa
 from tqdm.auto import tqdm
 
 from rbic_hf import embed, grading
-from rbic_hf.errors import ModelError
-from rbic_hf.protocols import ChatMessage, Encoder, Prober, Sample
+from rbic_hf.graders import Grader
+from rbic_hf.protocols import Encoder
 from rbic_hf.store import Store, content_key
 from rbic_hf.tokens import TokenCounter
 
@@ -32,9 +30,8 @@ def remembered(
     compute: Compute,
     *,
     batch_size: int,
-    desc: str,
+    desc: str | None,
     lengths: Sequence[int] | None = None,
-    unit: str = "row",
 ) -> pa.Table:
     """Return the stored results of `keys`, in their order; what is missing is computed first.
 
@@ -43,35 +40,38 @@ def remembered(
         keys: content keys; equal keys are computed once.
         compute: maps places in `keys` to columns of results.
         batch_size: places per call of `compute`.
-        desc: title of the progress bar, which appears only when something is missing.
+        desc: title of the progress bar, which appears only when something is missing; None: no bar.
         lengths: sort key of the missing ones, longest first: batches of one length pad little, the
             remaining time is never underestimated, and what does not fit fails at once.
-        unit: what the progress bar counts.
     """
-    known, _ = store.find(keys)
+    while True:
+        missing = missing_places(store, keys)
+        if lengths is not None:
+            missing.sort(key=lambda i: -lengths[i])
+        if missing:
+            with (
+                store,
+                tqdm(total=len(missing), desc=desc, unit="row", disable=desc is None) as bar,
+            ):
+                for start in range(0, len(missing), batch_size):
+                    places = missing[start : start + batch_size]
+                    columns = dict(compute(places))
+                    lasting = columns.pop(LASTING, None)
+                    store.add([keys[i] for i in places], columns, lasting=lasting)
+                    bar.update(len(places))
+        known, table = store.find(keys)
+        if known.all():
+            assert table is not None
+            return table
+        # a part turned out to be damaged, and its results are missing too
+
+
+def missing_places(store: Store, keys: Sequence[str]) -> list[int]:
+    """Return the first place of each distinct key that the store does not hold yet."""
     first: dict[str, int] = {}
-    for i in np.flatnonzero(~known).tolist():
+    for i in np.flatnonzero(~store.known(keys)).tolist():
         first.setdefault(keys[i], i)
-    missing = list(first.values())
-    if lengths is not None:
-        missing.sort(key=lambda i: -lengths[i])
-    if missing:
-        with store, tqdm(total=len(missing), desc=desc, unit=unit) as bar:
-            for start in range(0, len(missing), batch_size):
-                places = missing[start : start + batch_size]
-                columns = dict(compute(places))
-                lasting = columns.pop(LASTING, None)
-                store.add([keys[i] for i in places], columns, lasting=lasting)
-                bar.update(len(places))
-    _, table = store.find(keys)
-    assert table is not None and len(table) == len(keys)
-    return table
-
-
-def num_missing(store: Store, keys: Sequence[str]) -> int:
-    """Return how many distinct keys the store does not hold yet."""
-    known, _ = store.find(keys)
-    return len({keys[i] for i in np.flatnonzero(~known).tolist()})
+    return list(first.values())
 
 
 def token_counts(
@@ -124,80 +124,23 @@ def embeddings(
     )
 
 
-def prompt_seed(messages: list[ChatMessage], seed: int) -> int:
-    """Return the seed of a prompt's rollouts, from its content: rows may move, rollouts stay."""
-    text = json.dumps([messages, seed], ensure_ascii=True)
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "little") >> 1
-
-
-def rollout_keys(prompts: Sequence[list[ChatMessage]], *, n: int, seed: int) -> list[str]:
-    """Return the store keys of the prompts' rollouts."""
-    return [content_key(json.dumps([p, n, prompt_seed(p, seed)])) for p in prompts]
-
-
-def rollouts(
-    prober: Prober,
-    store: Store,
-    prompts: Sequence[list[ChatMessage]],
-    *,
-    n: int,
-    seed: int,
-    batch_size: int,
-) -> list[list[Sample] | None]:
-    """Return `n` samples per prompt; None = not probed.
-
-    Raises:
-        ModelError: the prober raised or returned something else; what it had already returned is
-            kept, and the next run goes on from there.
-    """
-
-    def compute(places: list[int]) -> Mapping[str, Any]:
-        asked = [prompts[i] for i in places]
-        seeds = [prompt_seed(p, seed) for p in asked]
-        try:
-            answers = prober.probe(asked, n=n, seeds=seeds)
-        except ModelError:
-            raise
-        except Exception as error:
-            raise ModelError(f"the prober raised {type(error).__name__}: {error}") from error
-        _check_answers(answers, len(asked), n)
-        texts = [None if a is None else [_text(s.text) for s in a] for a in answers]
-        reasons = [None if a is None else [_text(s.finish_reason) for s in a] for a in answers]
-        strings = pa.list_(pa.string())
-        return {
-            "texts": pa.array(texts, strings),
-            "reasons": pa.array(reasons, strings),
-            LASTING: [text is not None for text in texts],
-        }
-
-    if not prompts:
-        return []
-    table = remembered(
-        store,
-        rollout_keys(prompts, n=n, seed=seed),
-        compute,
-        batch_size=batch_size,
-        desc="Probing",
-        lengths=[sum(len(message["content"]) for message in prompt) for prompt in prompts],
-        unit="question",
-    )
-    return [
-        None if texts is None else [Sample(*pair) for pair in zip(texts, reasons, strict=True)]
-        for texts, reasons in zip(
-            table["texts"].to_pylist(), table["reasons"].to_pylist(), strict=True
-        )
-    ]
-
-
 def verdicts(
-    store: Store, references: Sequence[str | None], answers: Sequence[str], *, desc: str
+    grader: Grader,
+    store: Store,
+    references: Sequence[str | None],
+    answers: Sequence[str],
+    *,
+    desc: str | None = None,
 ) -> list[grading.Verdict]:
-    """Return whether each answer equals its reference; None = nobody can say."""
+    """Return whether each answer equals its reference; None = nobody can say.
+
+    A bar is shown when it has a title.
+    """
     pairs = zip(references, answers, strict=True)
     keys = [content_key(answer, *([] if ref is None else [ref])) for ref, answer in pairs]
 
     def compute(places: list[int]) -> Mapping[str, Any]:
-        judged = grading.grade([references[i] for i in places], [answers[i] for i in places])
+        judged = grader.grade([references[i] for i in places], [answers[i] for i in places])
         return {
             "correct": pa.array(judged, pa.bool_()),
             LASTING: [verdict is not None for verdict in judged],
@@ -207,21 +150,3 @@ def verdicts(
         return []
     found = remembered(store, keys, compute, batch_size=2000, desc=desc)["correct"].to_pylist()
     return list(found)
-
-
-def _check_answers(answers: Any, num_prompts: int, n: int) -> None:
-    if not isinstance(answers, list) or len(answers) != num_prompts:
-        got = len(answers) if isinstance(answers, list) else type(answers).__name__
-        raise ModelError(f"the prober returned {got} for {num_prompts} prompts; one list each")
-    for samples in answers:
-        if samples is None:
-            continue
-        if not isinstance(samples, list) or not all(isinstance(s, Sample) for s in samples):
-            raise ModelError("the prober returned something else than a list of rbic_hf.Sample")
-        if len(samples) != n:
-            raise ModelError(f"the prober returned {len(samples)} samples for one prompt, not {n}")
-
-
-def _text(value: object) -> str:
-    """Return a string that Arrow can hold: lone surrogates replaced."""
-    return str(value).encode("utf-8", "replace").decode("utf-8")

@@ -91,6 +91,18 @@ COLUMNS: tuple[Column, ...] = (
         "Null as rbic_rollouts",
     ),
     Column(
+        "rbic_probe", "string", "measured, or why not", "",
+        "measured: rollouts were graded; not_asked: others of its kind were (the limit, or another "
+        "row of its duplicate group); unknown: asked, and no rollout could be graded; too_long: "
+        "the prompt is longer than the prober reads; failed: the prober gave up on it; "
+        "unverifiable: no answer that can be graded. Null as rbic_rollouts",
+    ),
+    Column(
+        "rbic_prior", "float32", "0 .. 1", "easier",
+        "pass rate that is expected of the row from its neighbours, length, domain and language, "
+        "its own rollouts left out. Null: set aside, or nothing was probed",
+    ),
+    Column(
         "rbic_pass_rate", "float32", "0 .. 1", "easier",
         "posterior mean of the share of rollouts that are right. Null: set aside, or nothing was "
         "probed",

@@ -55,7 +55,7 @@ def contributions(
     decile = length_bins(num_tokens, LENGTH_BINS)
     for rows in _groups(tier, decile):
         percentile[rows] = (rankdata(work[rows]) - 0.5) / len(rows)
-    return answer_weight * np.where(symbolic, percentile, SHRUNK)
+    return np.asarray(answer_weight * np.where(symbolic, percentile, SHRUNK))
 
 
 def residual_z(value: Array, num_tokens: Array, family: Codes) -> Array:

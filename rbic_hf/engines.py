@@ -17,7 +17,9 @@ from rbic_hf import hub
 from rbic_hf.config import RbicConfig
 from rbic_hf.embed import SentenceEncoder
 from rbic_hf.errors import ConfigError, ModelError
-from rbic_hf.probe import TransformersProber, best_device
+from rbic_hf.probers.local import TransformersProber, best_device
+from rbic_hf.probers.server import ServerProber
+from rbic_hf.probers.vllm_process import VllmProber
 from rbic_hf.protocols import Encoder, Prober
 from rbic_hf.tokens import EstimatedTokens, StudentTokens, TokenCounter
 
@@ -65,21 +67,54 @@ def check_encoder(encoder: object) -> None:
 
 
 def resolve_prober(prober: str | Path | Prober | None, config: RbicConfig) -> Prober:
-    """Return the prober that was asked for; None and "auto": a small model that fits the machine.
+    """Return the prober that was asked for.
+
+    None and "auto": a small model that fits the machine, with vLLM where there is a GPU and vLLM is
+    installed, else with transformers; what was picked and why is logged. A model id or folder runs
+    with transformers, after "vllm:" with vLLM. Addresses ("http://a:8000/v1", several with commas
+    between) are asked as servers.
 
     Raises:
         ConfigError: an object without `probe` or without a JSON-able `spec`.
-        ModelError: the model is neither a folder nor to be had from the Hub.
+        ModelError: the model is neither a folder nor to be had from the Hub, or no server answers.
     """
+    sampling: dict[str, Any] = {
+        "temperature": config.temperature,
+        "top_p": config.top_p,
+        "max_new_tokens": config.max_new_tokens,
+    }
     if prober is None or prober == "auto":
-        default = DEFAULT_PROBER_CPU if best_device() == "cpu" else DEFAULT_PROBER_GPU
-        folder, name, revision = _default(default, PACKAGED_PROBER, "prober")
-        return _transformers_prober(folder, name, revision, config)
+        return _auto_prober(sampling)
+    if isinstance(prober, str) and prober.startswith(("http://", "https://")):
+        server = ServerProber(prober.split(","), **sampling)
+        logger.warning("prober: %s, served at %s", server.spec["prober"], prober)
+        return server
     if isinstance(prober, str | Path):
-        folder, revision = hub.resolve_model(str(prober))
-        return _transformers_prober(folder, _name(prober), revision, config)
+        is_for_vllm = str(prober).startswith("vllm:")
+        model = str(prober).removeprefix("vllm:")
+        folder, revision = hub.resolve_model(model)
+        engine = VllmProber if is_for_vllm else TransformersProber
+        return engine(folder, name=_name(model), revision=revision, **sampling)
     check_prober(prober)
     return prober
+
+
+def _auto_prober(sampling: Mapping[str, Any]) -> Prober:
+    """Return the default prober and say why it is the one."""
+    device = best_device()
+    model = DEFAULT_PROBER_CPU if device == "cpu" else DEFAULT_PROBER_GPU
+    folder, name, revision = _default(model, PACKAGED_PROBER, "prober")
+    is_safetensors = any(Path(folder).glob("*.safetensors"))
+    if device == "cuda" and is_safetensors and importlib.util.find_spec("vllm") is not None:
+        logger.warning("it runs with vLLM: there is a GPU, and vLLM is installed")
+        return VllmProber(folder, name=name, revision=revision, **sampling)
+    why = {
+        "cpu": "there is no GPU",
+        "mps": "vLLM needs a CUDA GPU",
+        "cuda": "vLLM, which is faster, is not installed (pip install 'rbic-hf[vllm]')",
+    }
+    logger.warning("it runs with transformers on %s: %s", device, why[device])
+    return TransformersProber(folder, name=name, revision=revision, **sampling)
 
 
 def check_prober(prober: object) -> None:
@@ -90,8 +125,8 @@ def check_prober(prober: object) -> None:
     """
     if not callable(getattr(prober, "probe", None)):
         raise ConfigError(
-            f"prober={prober!r} is not accepted; give a model id, a folder, "
-            '"auto", or an object with spec and probe(prompts, n=, seeds=)'
+            f"prober={prober!r} is not accepted; give a model id, a folder, the address of a "
+            'server, "auto", a ColumnProber, or an object with spec and probe(prompts, n=, seeds=)'
         )
     spec = getattr(prober, "spec", None)
     if not isinstance(spec, Mapping):
@@ -114,18 +149,18 @@ def resolve_student(student: str | Path | None) -> TokenCounter:
     return StudentTokens(folder, name=_name(student), revision=revision)
 
 
-def probe_limit(config: RbicConfig, num_candidates: int, *, local: bool) -> int:
+def probe_limit(config: RbicConfig, num_candidates: int, prober: Prober) -> int:
     """Return how many questions to probe.
 
-    `local`: the model runs here and through transformers; then a machine without a GPU probes 200
-    questions unless the config says otherwise.
+    Where the model runs on this machine and there is no GPU, 200 unless the config says otherwise.
     """
     limit = num_candidates
     if config.probe_fraction is not None:
         limit = min(limit, max(1, round(config.probe_fraction * num_candidates)))
     if config.max_probe_rows is not None:
         return min(limit, config.max_probe_rows)
-    if config.probe_fraction is None and local and best_device() == "cpu":
+    runs_here = isinstance(prober, TransformersProber | VllmProber)
+    if config.probe_fraction is None and runs_here and best_device() == "cpu":
         return min(limit, 200)
     return limit
 
@@ -156,19 +191,6 @@ def _default(model: str, package: tuple[str, str, str], what: str) -> tuple[str,
         )  # fmt: skip
         _, revision = hub.resolve_model(folder_or_none)
         return folder_or_none, package[2], revision
-
-
-def _transformers_prober(
-    folder: str, name: str, revision: str, config: RbicConfig
-) -> TransformersProber:
-    return TransformersProber(
-        folder,
-        name=name,
-        revision=revision,
-        temperature=config.temperature,
-        top_p=config.top_p,
-        max_new_tokens=config.max_new_tokens,
-    )
 
 
 def _name(model: str | Path) -> str:

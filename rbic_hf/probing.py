@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from tqdm.auto import tqdm
 
-from rbic_hf import cached, difficulty, engines, grading, probe, prompts, tables
+from rbic_hf import cached, difficulty, engines, prompts, rollouts, tables
+from rbic_hf.graders import Grader
 from rbic_hf.pool import Pool, is_own_column
-from rbic_hf.protocols import ChatMessage, Prober, Sample
+from rbic_hf.probers.columns import ColumnProber
+from rbic_hf.protocols import ENDED, Prober, Sample
 from rbic_hf.request import Provenance, Request
+from rbic_hf.rollouts import Prompt
 from rbic_hf.store import Store, content_key
 
 if TYPE_CHECKING:
@@ -22,8 +26,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger("rbic_hf")
 
 Ints = npt.NDArray[np.int32]
+Rows = npt.NDArray[np.int64]
 
-QUESTIONS_PER_CALL = 16  # on a CPU about a minute of work, so that little is lost when it is killed
+GRADED_AT_ONCE = 4000  # rollouts
+
+# What probing made of a row: the values of `rbic_probe`.
+MEASURED = "measured"
+NOT_ASKED = "not_asked"
+UNVERIFIABLE = "unverifiable"
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -34,12 +45,14 @@ class Rollouts:
         num_graded: (m,) rollouts that were graded.
         num_correct: (m,) of these, the right ones.
         num_unknown: (m,) rollouts cut off or not gradable.
-        texts: the generations; None where a row was not probed.
+        outcome: what probing made of the row; see `rbic_probe` in `columns.py`.
+        texts: the generations; None where a row has none, or where they were not asked for.
     """
 
     num_graded: Ints
     num_correct: Ints
     num_unknown: Ints
+    outcome: list[str]
     texts: list[list[str] | None]
 
 
@@ -60,21 +73,36 @@ def probe_pool(
     if not request.probe:
         logger.warning("probing is off: no pass rates and no tiers")
         return None
+    if isinstance(request.prober, ColumnProber):
+        return _from_given_columns(request.prober, dataset, pool, made)
     has_texts = "rbic_generations" in dataset.column_names or not request.with_generations
     if (
         request.prober is None
         and has_texts
-        and (found := _from_columns(dataset, pool, columns)) is not None
+        and (found := _from_own_columns(dataset, pool, columns)) is not None
     ):
         logger.warning("prober: none; the columns rbic_rollouts and rbic_correct are used")
         made.prober = {"prober": "columns rbic_rollouts, rbic_correct"}
         return found
-    references = [reading.reference for reading in pool.readings]
-    gradable = np.array([grading.is_gradable(reference) for reference in references])
+    gradable = np.array([request.grader.is_gradable(r.reference) for r in pool.readings])
     if not gradable.any():
         logger.warning("no row has an answer that can be graded: no pass rates and no tiers")
         return None
-    asked = [
+    asked = _prompts(pool, request)
+    prober = engines.resolve_prober(request.prober, request.config)
+    probed = _choose(asked, gradable, domain, group, prober, request)
+    made.prober = dict(prober.spec)
+    made.num_probed = len({_identity(asked[i]) for i in probed.tolist()})
+    if len(probed) == 0:
+        logger.warning("no row is probed: no pass rates and no tiers")
+        return None
+    store = Store.open(request.cache_dir, "rollouts", dict(prober.spec))
+    problems = _ask(prober, store, [asked[i] for i in probed.tolist()], gradable, request)
+    return _grade(store, asked, probed, gradable, problems, pool, request)
+
+
+def _prompts(pool: Pool, request: Request) -> list[Prompt]:
+    return [
         prompts.prompt(
             r.question,
             language=r.language,
@@ -83,18 +111,26 @@ def probe_pool(
         )
         for r in pool.readings
     ]
-    prober = engines.resolve_prober(request.prober, request.config)
-    probed = _choose(asked, gradable, domain, group, prober, request)
+
+
+def _from_given_columns(
+    prober: ColumnProber, dataset: Dataset, pool: Pool, made: Provenance
+) -> Rollouts:
+    """Take the outcomes that the dataset's authors give."""
+    values = {name: tables.values_of(dataset, name) for name in prober.columns}
+    graded, correct = prober.counts(values, dataset.num_rows)
+    graded, correct = graded[pool.places], correct[pool.places]
     made.prober = dict(prober.spec)
-    made.num_probed = len(set(_keys(asked, probed, request)))
-    if len(probed) == 0:
-        logger.warning("no row is probed: no pass rates and no tiers")
-        return None
-    samples = _ask(prober, asked, probed, int(gradable.sum()), request)
-    return _grade(samples, probed, references, request)
+    made.num_probed = int((graded > 0).sum())
+    logger.warning(
+        "prober: none; %s of the dataset: %d of %d rows have a value",
+        " and ".join(prober.columns), made.num_probed, len(graded),
+    )  # fmt: skip
+    outcome = [MEASURED if n else NOT_ASKED for n in graded.tolist()]
+    return Rollouts(graded, correct, np.zeros_like(graded), outcome, [None] * len(graded))
 
 
-def _from_columns(dataset: Dataset, pool: Pool, columns: dict[str, Any]) -> Rollouts | None:
+def _from_own_columns(dataset: Dataset, pool: Pool, columns: dict[str, Any]) -> Rollouts | None:
     names = ("rbic_rollouts", "rbic_correct")
     if not all(name in dataset.column_names for name in names):
         return None
@@ -104,30 +140,40 @@ def _from_columns(dataset: Dataset, pool: Pool, columns: dict[str, Any]) -> Roll
         return None
 
     def counts(name: str) -> Ints:
-        if name not in dataset.column_names:
-            return np.zeros(len(pool.places), np.int32)
-        values = tables.values_of(dataset, name)
-        return np.array([values[i] or 0 for i in pool.places], np.int32)
+        return np.array([value or 0 for value in _at(dataset, name, pool)], np.int32)
 
     graded = counts("rbic_rollouts")
     if not graded.any():
         return None
-    correct = np.minimum(counts("rbic_correct"), graded)
-    texts: list[Any] = [None] * dataset.num_rows
-    if "rbic_generations" in dataset.column_names:
-        texts = tables.values_of(dataset, "rbic_generations")
-    chosen = [texts[i] for i in pool.places.tolist()]
-    return Rollouts(graded, correct, counts("rbic_unknown"), chosen)
+    outcome = [
+        MEASURED if n else was or NOT_ASKED
+        for n, was in zip(graded.tolist(), _at(dataset, "rbic_probe", pool), strict=True)
+    ]
+    return Rollouts(
+        graded,
+        np.minimum(counts("rbic_correct"), graded),
+        counts("rbic_unknown"),
+        outcome,
+        _at(dataset, "rbic_generations", pool),
+    )
+
+
+def _at(dataset: Dataset, column: str, pool: Pool) -> list[Any]:
+    """Return the pool's values of a column; None where there is no such column."""
+    if column not in dataset.column_names:
+        return [None] * len(pool.places)
+    values = tables.values_of(dataset, column)
+    return [values[i] for i in pool.places.tolist()]
 
 
 def _choose(
-    asked: Sequence[list[ChatMessage]],
+    asked: Sequence[Prompt],
     gradable: npt.NDArray[np.bool_],
     domain: Ints,
     group: Ints,
     prober: Prober,
     request: Request,
-) -> npt.NDArray[np.int64]:
+) -> Rows:
     """Return the rows to probe: one question of each duplicate group, spread over the domains.
 
     Rows that ask exactly what a chosen row asks are in it too: their rollouts cost nothing.
@@ -138,101 +184,117 @@ def _choose(
     _, first = np.unique(group[rows], return_index=True)
     heads = rows[np.sort(first)]
     order = heads[difficulty.probe_order(domain[heads], [draws[i] for i in heads.tolist()])]
-    local = isinstance(prober, probe.TransformersProber)
-    chosen = order[: engines.probe_limit(request.config, len(heads), local=local)]
+    chosen = order[: engines.probe_limit(request.config, len(heads), prober)]
     prompts_chosen = {_identity(asked[i]) for i in chosen}
     return np.array(
         [i for i in np.sort(rows).tolist() if _identity(asked[i]) in prompts_chosen], dtype=np.int64
     )
 
 
-def _identity(messages: list[ChatMessage]) -> str:
+def _identity(messages: Prompt) -> str:
     return "\0".join(message["content"] for message in messages)
-
-
-def _keys(
-    asked: Sequence[list[ChatMessage]], probed: npt.NDArray[np.int64], request: Request
-) -> list[str]:
-    config = request.config
-    return cached.rollout_keys([asked[i] for i in probed], n=config.num_rollouts, seed=config.seed)
 
 
 def _ask(
     prober: Prober,
-    asked: Sequence[list[ChatMessage]],
-    probed: npt.NDArray[np.int64],
-    num_gradable: int,
+    store: Store,
+    asked: Sequence[Prompt],
+    gradable: npt.NDArray[np.bool_],
     request: Request,
-) -> list[list[Sample] | None]:
-    """Say what will be asked and how long it takes, then ask what the store does not hold."""
+) -> dict[str, str]:
+    """Say what it will cost, then ask what the store does not hold; return what went wrong."""
     config = request.config
-    store = Store.open(request.cache_dir, "rollouts", dict(prober.spec))
-    keys = _keys(asked, probed, request)
-    missing = cached.num_missing(store, keys)
-    if missing:
-        known, _ = store.find(keys)
-        todo = [asked[i] for i in probed[~known]]
-        logger.warning(
-            "probing %d questions of %d gradable rows, rollouts of each: %d (%s); "
-            "the other rows' pass rates are predicted%s",
-            missing, num_gradable, config.num_rollouts, prober.spec.get("prober", "own prober"),
-            _time_estimate(prober, todo, missing, config.num_rollouts),
-        )  # fmt: skip
-    size = getattr(prober, "batch_size", None)
-    per_call = max(1, size // config.num_rollouts) if size else QUESTIONS_PER_CALL
-    return cached.rollouts(
-        prober,
-        store,
-        [asked[i] for i in probed],
-        n=config.num_rollouts,
-        seed=config.seed,
-        batch_size=per_call,
-    )
-
-
-def _time_estimate(
-    prober: Prober, todo: list[list[ChatMessage]], num_questions: int, n: int
-) -> str:
-    if not isinstance(prober, probe.TransformersProber):
-        return ""
-    speed = prober.tokens_per_second(todo, n=n)
-    longest = num_questions * n * int(prober.spec["max_new_tokens"])
-    seconds = longest / speed
-    shown = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-    return f"; {speed:.0f} tokens/s measured, so at most {shown}"
+    wanted = rollouts.missing(store, asked, n=config.num_rollouts, seed=config.seed)
+    if not wanted.prompts:
+        return {}
+    longest = prober.spec.get("max_new_tokens")
+    logger.warning(
+        "probing %d questions of %d gradable rows: %d rollouts%s with %s; the other rows' pass "
+        "rates are predicted",
+        len(wanted.prompts), gradable.sum(), wanted.num_rollouts,
+        f", at most {wanted.num_rollouts * longest:,} tokens," if longest else "",
+        prober.spec.get("prober", "your own prober"),
+    )  # fmt: skip
+    try:
+        problems = rollouts.ask(prober, store, wanted, seed=config.seed)
+    finally:
+        if prober is not request.prober and (close := getattr(prober, "close", None)):
+            close()  # an engine that was started here gives its memory back
+    for word, what in (("too_long", "longer than the model reads"), ("failed", "failed")):
+        if count := sum(problem == word for problem in problems.values()):
+            logger.warning("%d questions were not answered: %s", count, what)
+    return problems
 
 
 def _grade(
-    samples: list[list[Sample] | None],
-    probed: npt.NDArray[np.int64],
-    references: Sequence[str | None],
+    store: Store,
+    asked: Sequence[Prompt],
+    probed: Rows,
+    gradable: npt.NDArray[np.bool_],
+    problems: dict[str, str],
+    pool: Pool,
     request: Request,
 ) -> Rollouts:
     """Grade what ended by itself; a generation that was cut off is unknown, not wrong."""
-    m = len(references)
-    graded, correct, unknown = (np.zeros(m, np.int32) for _ in range(3))
-    texts: list[list[str] | None] = [None] * m
-    places: list[int] = []
-    answers: list[str] = []
-    for row, of_row in zip(probed.tolist(), samples, strict=True):
-        if of_row is None:
-            continue
-        texts[row] = [sample.text for sample in of_row]
-        for sample in of_row:
-            if sample.finish_reason == "length":
-                unknown[row] += 1
-            else:
-                places.append(row)
-                answers.append(sample.text)
-    store = Store.open(request.cache_dir, "verdicts", {"grade": grading.VERSION})
-    judged = cached.verdicts(store, [references[i] for i in places], answers, desc="Grading")
-    for row, verdict in zip(places, judged, strict=True):
-        graded[row] += verdict is not None
-        correct[row] += verdict is True
-        unknown[row] += verdict is None
-    if unknown.any():
+    n, seed = request.config.num_rollouts, request.config.seed
+    prompts_probed = [asked[i] for i in probed.tolist()]
+    tally = _Tally(pool, request)
+    with tqdm(total=len(probed) * n, desc="Grading", unit="rollout", leave=False) as bar:
+        for found in rollouts.read(store, prompts_probed, n=n, seed=seed):
+            tally.add([(int(probed[place]), index, sample) for place, index, sample in found])
+            bar.update(len(found))
+        tally.grade()
+    outcome = [NOT_ASKED if can else UNVERIFIABLE for can in gradable.tolist()]
+    for i, messages in zip(probed.tolist(), prompts_probed, strict=True):
+        key = rollouts.rollout_keys(messages, n=1, seed=seed)[0]
+        outcome[i] = MEASURED if tally.graded[i] else problems.get(key, UNKNOWN)
+    if num_unknown := int(tally.unknown.sum()):
         logger.warning(
             "%d of %d rollouts are unknown: cut off (raise max_new_tokens), or not gradable",
-            unknown.sum(), unknown.sum() + graded.sum(),
+            num_unknown, num_unknown + tally.graded.sum(),
         )  # fmt: skip
-    return Rollouts(graded, correct, unknown, texts)
+    return Rollouts(tally.graded, tally.correct, tally.unknown, outcome, tally.ordered_texts())
+
+
+class _Tally:
+    """Counts the verdicts of rollouts that come in parts."""
+
+    def __init__(self, pool: Pool, request: Request) -> None:
+        self._references = [reading.reference for reading in pool.readings]
+        self._grader: Grader = request.grader
+        self._store = Store.open(request.cache_dir, "verdicts", request.grader.spec)
+        self._waiting: list[tuple[int, str]] = []
+        self._texts: dict[int, dict[int, str]] | None = {} if request.with_generations else None
+        self.graded, self.correct, self.unknown = (
+            np.zeros(len(pool.readings), np.int32) for _ in range(3)
+        )
+
+    def add(self, found: list[tuple[int, int, Sample]]) -> None:
+        for row, index, sample in found:
+            if sample.finish_reason == ENDED:
+                self._waiting.append((row, sample.text))
+            else:
+                self.unknown[row] += 1
+            if self._texts is not None:
+                self._texts.setdefault(row, {})[index] = sample.text
+        if len(self._waiting) >= GRADED_AT_ONCE:
+            self.grade()
+
+    def grade(self) -> None:
+        judged = cached.verdicts(
+            self._grader,
+            self._store,
+            [self._references[row] for row, _ in self._waiting],
+            [text for _, text in self._waiting],
+        )
+        for (row, _), verdict in zip(self._waiting, judged, strict=True):
+            self.graded[row] += verdict is not None
+            self.correct[row] += verdict is True
+            self.unknown[row] += verdict is None
+        self._waiting = []
+
+    def ordered_texts(self) -> list[list[str] | None]:
+        if self._texts is None:
+            return [None] * len(self.graded)
+        found = (self._texts.get(row) for row in range(len(self.graded)))
+        return [None if of_row is None else [of_row[k] for k in sorted(of_row)] for of_row in found]

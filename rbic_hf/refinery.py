@@ -23,7 +23,6 @@ from rbic_hf import (
     domain_labels,
     embed,
     engines,
-    grading,
     graph,
     picking,
     selection,
@@ -33,7 +32,9 @@ from rbic_hf import (
 )
 from rbic_hf.config import METHODS, UNITS, Method, RbicConfig, Unit, check_choice, check_ratio
 from rbic_hf.errors import ConfigError
+from rbic_hf.graders import Grader, GraderFunction, OwnGrader
 from rbic_hf.pool import Pool, embed_pool, read_pool
+from rbic_hf.probers.columns import ColumnProber
 from rbic_hf.probing import Rollouts, probe_pool
 from rbic_hf.protocols import Encoder, Prober
 from rbic_hf.request import CacheDir, Provenance, Request, check_request
@@ -54,7 +55,7 @@ def refine(
     method: Method = "rbic",
     config: RbicConfig | None = None,
     encoder: str | Path | Encoder | None = None,
-    prober: str | Path | Prober | None = None,
+    prober: str | Path | Prober | ColumnProber | None = None,
     student: str | Path | None = None,
     probe: bool = True,
     columns: Mapping[str, str] | None = None,
@@ -62,6 +63,7 @@ def refine(
     cache_dir: CacheDir = None,
     with_embeddings: bool = False,
     with_generations: bool = False,
+    grader: GraderFunction | Grader | None = None,
     push_to: str | None = None,
     private: bool | None = None,
     token: str | bool | None = None,
@@ -79,8 +81,9 @@ def refine(
         method: "rbic", or "twin": random rows with the same domains, tiers and lengths.
         config: settings of the stages.
         encoder: model id, folder, or object with `encode`; None: a multilingual MiniLM.
-        prober: model id, folder, "auto", or object with `spec` and `probe`; None: the columns of
-            an earlier run if there are any, else "auto".
+        prober: who is asked: model id, folder, "vllm:" and either, the address of a server,
+            "auto", a `ColumnProber`, or an object with `spec` and `probe`; None: the columns of an
+            earlier run if there are any, else "auto".
         student: model id or folder whose tokenizer and size measure cost; None: an estimate.
         probe: False: no rollouts; pass rates and tiers stay null.
         columns: role -> column where the layout is not recognised, such as
@@ -90,6 +93,8 @@ def refine(
             False: nowhere.
         with_embeddings: keep `rbic_embedding`.
         with_generations: keep `rbic_generations`.
+        grader: `(reference, answer) -> True, False or None`, run in killable processes; None:
+            math-verify and the project's own rules.
         push_to: repository to push the result to, with a card.
         private: whether that repository is private, if it is new.
         token: Hub token; None: the one that is logged in.
@@ -125,6 +130,7 @@ def refine(
         split=split,
         cache_dir=cache_dir,
         with_generations=with_generations,
+        grader=grader,
     )
     made.selection = {"ratio": float(ratio), "unit": unit, "method": method}
     refined = picking.select(
@@ -154,13 +160,14 @@ def score(
     *,
     config: RbicConfig | None = None,
     encoder: str | Path | Encoder | None = None,
-    prober: str | Path | Prober | None = None,
+    prober: str | Path | Prober | ColumnProber | None = None,
     student: str | Path | None = None,
     probe: bool = True,
     columns: Mapping[str, str] | None = None,
     split: Split = None,
     cache_dir: CacheDir = None,
     with_generations: bool = False,
+    grader: GraderFunction | Grader | None = None,
 ) -> Any:
     """Return every row with the rbic columns; `select` then takes any ratio without a model.
 
@@ -177,6 +184,7 @@ def score(
         split=split,
         cache_dir=cache_dir,
         with_generations=with_generations,
+        grader=grader,
     )
     return scored
 
@@ -205,7 +213,7 @@ class _Domains:
 
 def _score(dataset: Dataset, request: Request, made: Provenance) -> Dataset:
     config = request.config
-    _check_named_engines(request)
+    _check_named_engines(dataset, request)
     pool, columns = read_pool(dataset, request, made)
     pool, vectors, cut = embed_pool(dataset, pool, columns, request, made)
     where = _find_domains(vectors, pool, config)
@@ -232,12 +240,14 @@ def _score(dataset: Dataset, request: Request, made: Provenance) -> Dataset:
     return tables.with_columns(dataset, columns)
 
 
-def _check_named_engines(request: Request) -> None:
-    """Find the models that are named before hours are spent on the one that comes first."""
+def _check_named_engines(dataset: Dataset, request: Request) -> None:
+    """Find what is named before hours are spent on what comes first."""
     if isinstance(request.encoder, str | Path):
         engines.resolve_encoder(request.encoder)
     if isinstance(request.prober, str | Path) and request.prober != "auto":
         engines.resolve_prober(request.prober, request.config)
+    if isinstance(request.prober, ColumnProber):
+        request.prober.check(dataset.column_names)
 
 
 def _find_domains(vectors: embed.Vectors, pool: Pool, config: RbicConfig) -> _Domains:
@@ -285,16 +295,23 @@ def _complexities(pool: Pool) -> list[steps.Complexity]:
 
 def _check_answers(pool: Pool, request: Request) -> list[str]:
     """Return verified, contradicted or unverifiable: the row's own answer against its reference."""
-    store = Store.open(request.cache_dir, "verdicts", {"grade": grading.VERSION})
-    pairs = [(r.reference, r.own_answer or "") for r in pool.readings]
+    grader = request.grader
+    store = Store.open(request.cache_dir, "verdicts", grader.spec)
+    # the user's grader expects what it gets of a model: a whole text
+    whole = isinstance(grader, OwnGrader)
+    pairs = [(r.reference, (r.response if whole else r.own_answer) or "") for r in pool.readings]
     answered = [
         i
         for i, reading in enumerate(pool.readings)
         # a row whose reference is its own answer proves nothing by agreeing with itself
-        if reading.is_reference_given and pairs[i][1] and grading.is_gradable(pairs[i][0])
+        if reading.is_reference_given and pairs[i][1] and grader.is_gradable(pairs[i][0])
     ]
     judged = cached.verdicts(
-        store, [pairs[i][0] for i in answered], [pairs[i][1] for i in answered], desc="Answers"
+        grader,
+        store,
+        [pairs[i][0] for i in answered],
+        [pairs[i][1] for i in answered],
+        desc="Answers",
     )
     words = {True: "verified", False: "contradicted", None: "unverifiable"}
     answers = ["unverifiable"] * len(pairs)
@@ -361,7 +378,7 @@ def _difficulty_columns(
     columns: dict[str, Any] = dict.fromkeys(
         (
             "rbic_rollouts", "rbic_correct", "rbic_unknown",
-            "rbic_pass_rate", "rbic_pass_rate_std", "rbic_tier",
+            "rbic_probe", "rbic_prior", "rbic_pass_rate", "rbic_pass_rate_std", "rbic_tier",
         ),
         nothing,
     )  # fmt: skip
@@ -369,7 +386,9 @@ def _difficulty_columns(
         columns["rbic_rollouts"] = pool.spread(rollouts.num_graded)
         columns["rbic_correct"] = pool.spread(rollouts.num_correct)
         columns["rbic_unknown"] = pool.spread(rollouts.num_unknown)
+        columns["rbic_probe"] = pool.spread(rollouts.outcome)
     if gradient is not None:
+        columns["rbic_prior"] = pool.spread(gradient.prior)
         columns["rbic_pass_rate"] = pool.spread(gradient.pass_rate)
         columns["rbic_pass_rate_std"] = pool.spread(gradient.std)
         columns["rbic_tier"] = pool.spread([difficulty.TIERS[tier] for tier in gradient.tier])

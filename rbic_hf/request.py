@@ -10,6 +10,8 @@ from typing import Any, Literal
 from rbic_hf import engines
 from rbic_hf.config import RbicConfig
 from rbic_hf.errors import ConfigError
+from rbic_hf.graders import Grader, GraderFunction, resolve_grader
+from rbic_hf.probers.columns import ColumnProber
 from rbic_hf.protocols import Encoder, Prober
 from rbic_hf.store import default_cache_dir
 
@@ -22,35 +24,37 @@ class Request:
 
     config: RbicConfig
     encoder: str | Path | Encoder | None
-    prober: str | Path | Prober | None
+    prober: str | Path | Prober | ColumnProber | None
     student: str | Path | None
     probe: bool
     columns: Mapping[str, str] | None
     cache_dir: Path | None
     with_generations: bool
+    grader: Grader
 
 
 def check_request(
     *,
     config: RbicConfig | None = None,
     encoder: str | Path | Encoder | None = None,
-    prober: str | Path | Prober | None = None,
+    prober: str | Path | Prober | ColumnProber | None = None,
     student: str | Path | None = None,
     probe: bool = True,
     columns: Mapping[str, str] | None = None,
     cache_dir: CacheDir = None,
     with_generations: bool = False,
+    grader: GraderFunction | Grader | None = None,
 ) -> Request:
     """Return the request.
 
     Raises:
-        ConfigError: a setting of the wrong kind, or an engine that cannot be asked.
+        ConfigError: a setting of the wrong kind, or an engine or grader that cannot be asked.
     """
     if config is not None and not isinstance(config, RbicConfig):
         raise ConfigError(f"config={config!r} is not accepted; give a RbicConfig")
     if encoder is not None and not isinstance(encoder, str | Path):
         engines.check_encoder(encoder)
-    if prober is not None and not isinstance(prober, str | Path):
+    if prober is not None and not isinstance(prober, str | Path | ColumnProber):
         engines.check_prober(prober)
     if prober is not None and not probe:
         raise ConfigError("probe=False runs no prober; leave out prober= or probe=False")
@@ -63,6 +67,7 @@ def check_request(
         columns=columns,
         cache_dir=None if cache_dir is False else Path(cache_dir or default_cache_dir()),
         with_generations=with_generations,
+        grader=resolve_grader(grader),
     )
 
 

@@ -8,13 +8,15 @@ on network folders too (SQLite and LMDB hang or corrupt there).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,8 @@ from rbic_hf.errors import ConfigError
 logger = logging.getLogger("rbic_hf")
 
 FLUSH_SECONDS = 30.0
+PARTS_TO_MERGE = 128
+MERGE_BYTES = 16 << 20
 
 
 def content_key(*parts: str) -> str:
@@ -56,20 +60,34 @@ def default_cache_dir() -> Path:
     return Path(home).expanduser() / "rbic"
 
 
+@dataclass
+class _Part:
+    """A file of results, or a table that is in memory alone; the keys are always in memory."""
+
+    keys: pa.ChunkedArray
+    path: Path | None = None
+    table: pa.Table | None = None
+
+    def read(self) -> pa.Table:
+        return self.table if self.table is not None else pq.read_table(self.path)
+
+
 class Store:
     """Rows of results of one stage under one spec, found again by key.
 
-    `folder=None` keeps them in memory only.
+    Only the keys are held in memory; results are read when they are asked for. `folder=None` keeps
+    everything in memory.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
-        self._tables: list[pa.Table] = []
+        self._parts: list[_Part] = []
         self._pending: list[pa.Table] = []
+        self._own: list[Path] = []  # small parts of this run, to be merged
         self._last_flush = time.monotonic()
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-            self._tables = [t for p in sorted(folder.glob("*.parquet")) if (t := _read(p))]
+            self._parts = _parts_of(folder)
 
     @classmethod
     def open(cls, cache_dir: Path | None, stage: str, spec: Mapping[str, Any] | None) -> Store:
@@ -83,15 +101,45 @@ class Store:
             described.write_text(json.dumps(spec, sort_keys=True, indent=2) + "\n")
         return store
 
+    def known(self, keys: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """Return which keys have results, (n,)."""
+        places, _ = self._locate(keys)
+        return places >= 0
+
     def find(self, keys: Sequence[str]) -> tuple[npt.NDArray[np.bool_], pa.Table | None]:
         """Return which keys are known, and the table of those rows in the order of `keys`."""
-        tables = self._tables + self._pending
-        if not tables or not keys:
-            return np.zeros(len(keys), dtype=bool), None
-        table = pa.concat_tables(tables)
-        places = pc.index_in(pa.array(keys, pa.string()), value_set=table["key"].combine_chunks())
-        known = np.asarray(places.is_valid())
-        return known, table.take(places.drop_null())
+        found = [(places, table) for places, table in self.scan(keys)]
+        known = np.zeros(len(keys), dtype=bool)
+        if not found:
+            return known, None
+        places = np.concatenate([places for places, _ in found])
+        known[places] = True
+        table = pa.concat_tables([table for _, table in found])
+        return known, table.take(pa.array(np.argsort(places, kind="stable")))
+
+    def scan(self, keys: Sequence[str]) -> Iterator[tuple[npt.NDArray[np.int64], pa.Table]]:
+        """Yield, part by part, (places in `keys`, the table of their results); each place once.
+
+        One part is in memory at a time.
+        """
+        rows, parts = self._locate(keys)
+        left = np.flatnonzero(rows >= 0)
+        while len(left):
+            starts = np.cumsum([0, *(len(part.keys) for part in parts)])
+            number = int(np.searchsorted(starts, rows[left[0]], side="right")) - 1
+            inside = (rows[left] >= starts[number]) & (rows[left] < starts[number + 1])
+            chosen = left[inside]
+            try:
+                table = parts[number].read()
+            except (OSError, pa.ArrowInvalid) as error:
+                parts = self._without(parts[number], error)
+                wanted, left = left, np.empty(0, np.int64)
+                found, parts = self._locate([keys[i] for i in wanted.tolist()])
+                rows[wanted] = found
+                left = wanted[found >= 0]
+                continue
+            yield chosen, table.take(pa.array(rows[chosen] - starts[number]))
+            left = left[~inside]
 
     def add(
         self,
@@ -110,15 +158,11 @@ class Store:
                 make the folder unreadable.
         """
         table = pa.table({"key": pa.array(keys, pa.string()), **columns})
-        for other in (self._tables + self._pending)[:1]:
-            if table.schema != other.schema:
-                raise ConfigError(
-                    f"results of type {_types(table)} do not go with those of type {_types(other)} "
-                    "that are stored under the same spec; give the engine another spec"
-                )
+        self._check_types(table)
         if lasting is not None and not all(lasting):
             chosen = np.asarray(lasting, dtype=bool)
-            self._tables.append(table.filter(pa.array(~chosen)))
+            passing = table.filter(pa.array(~chosen))
+            self._parts.append(_Part(passing["key"], table=passing))
             table = table.filter(pa.array(chosen))
         self._pending.append(table)
         if time.monotonic() - self._last_flush > FLUSH_SECONDS:
@@ -131,31 +175,119 @@ class Store:
             return
         table = pa.concat_tables(self._pending).combine_chunks()
         self._pending = []
-        self._tables.append(table)
         if self.folder is None:
+            self._parts.append(_Part(table["key"], table=table))
             return
-        name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
-        unfinished = self.folder / f".{name}.tmp"
-        with unfinished.open("wb") as file:
-            pq.write_table(table, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, self.folder / f"{name}.parquet")
+        path = _write(self.folder, [table])
+        self._parts.append(_Part(table["key"], path))
+        self._own.append(path)
+        if len(self._own) >= PARTS_TO_MERGE:
+            self._merge_own()
 
     def __enter__(self) -> Store:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.flush()
+        self._merge_own()
+
+    def _locate(self, keys: Sequence[str]) -> tuple[npt.NDArray[np.int64], list[_Part]]:
+        """Return where each key is in the rows of all parts one after the other, and the parts.
+
+        -1: unknown. Of several results for one key the first is taken.
+        """
+        waiting = [_Part(table["key"], table=table) for table in self._pending]
+        parts = [part for part in self._parts + waiting if len(part.keys)]
+        if not parts or not len(keys):
+            return np.full(len(keys), -1, np.int64), parts
+        chunks = [chunk for part in parts for chunk in part.keys.chunks]
+        # one array: index_in numbers the rows of a chunked value set chunk by chunk
+        found = pc.index_in(pa.array(keys, pa.string()), value_set=pa.concat_arrays(chunks))
+        return np.asarray(found.fill_null(-1), np.int64), parts
+
+    def _without(self, part: _Part, error: Exception) -> list[_Part]:
+        """Look at the folder again when a part cannot be read: another process merged it."""
+        assert self.folder is not None and part.path is not None
+        in_memory = [each for each in self._parts if each.path is None]
+        gone = not part.path.exists()
+        self._parts = [p for p in _parts_of(self.folder) if p.path != part.path] + in_memory
+        if not gone:
+            _complain(part.path, error)
+        return self._parts
+
+    def _merge_own(self) -> None:
+        """Make one part of the many small ones that this run wrote.
+
+        They are removed after the new one is there. Another process that knows them by name looks
+        again when they are gone; a kill in between leaves results twice, of which one is used.
+        """
+        paths, self._own = self._own, []
+        if len(paths) < 2 or self.folder is None:
+            return
+        merged = _write(self.folder, _joined(pq.read_table(path) for path in paths))
+        part = _Part(pq.read_table(merged, columns=["key"])["key"], merged)
+        self._parts = [p for p in self._parts if p.path not in set(paths)] + [part]
+        for path in paths:
+            path.unlink(missing_ok=True)
+
+    def _check_types(self, table: pa.Table) -> None:
+        known = self._pending[0].schema if self._pending else None
+        if known is None and self._parts:
+            first = self._parts[0]
+            known = first.table.schema if first.table is not None else pq.read_schema(first.path)
+        if known is not None and table.schema != known:
+            raise ConfigError(
+                f"results of type {_types(table.schema)} do not go with those of type "
+                f"{_types(known)} that are stored under the same spec; give the engine another spec"
+            )
 
 
-def _types(table: pa.Table) -> str:
-    return ", ".join(f"{field.name}: {field.type}" for field in table.schema)
+def _parts_of(folder: Path) -> list[_Part]:
+    parts = []
+    for path in sorted(folder.glob("*.parquet")):
+        try:
+            parts.append(_Part(pq.read_table(path, columns=["key"])["key"], path))
+        except FileNotFoundError:  # merged by another process just now
+            continue
+        except (pa.ArrowInvalid, OSError, KeyError) as error:
+            _complain(path, error)
+    return parts
 
 
-def _read(path: Path) -> pa.Table | None:
-    try:
-        return pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        logger.warning("cannot read %s (%s); its results are computed again", path, error)
-        return None
+def _complain(path: Path, error: Exception) -> None:
+    logger.warning("cannot read %s (%s); its results are computed again", path, error)
+
+
+def _write(folder: Path, tables: Iterable[pa.Table]) -> Path:
+    """Write one part; it is there as a whole or not at all."""
+    name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
+    unfinished = folder / f".{name}.tmp"
+    with unfinished.open("wb") as file:
+        writer: pq.ParquetWriter | None = None
+        for table in tables:
+            writer = writer or pq.ParquetWriter(file, table.schema, compression="zstd")
+            writer.write_table(table)
+        if writer is not None:
+            writer.close()
+        file.flush()
+        with contextlib.suppress(OSError):  # some mounted folders know no fsync
+            os.fsync(file.fileno())
+    path = folder / f"{name}.parquet"
+    os.replace(unfinished, path)
+    return path
+
+
+def _joined(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Yield fewer and larger tables: a file of tiny row groups is slow to read."""
+    waiting: list[pa.Table] = []
+    for table in tables:
+        waiting.append(table)
+        if sum(each.nbytes for each in waiting) > MERGE_BYTES:
+            yield pa.concat_tables(waiting).combine_chunks()
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting).combine_chunks()
+
+
+def _types(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name}: {field.type}" for field in schema)

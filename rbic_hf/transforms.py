@@ -16,13 +16,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rbic_hf import embed, engines, formats, grading, layouts, probe, prompts, steps
-from rbic_hf.cached import prompt_seed
+from rbic_hf import embed, engines, formats, grading, layouts, prompts, steps
 from rbic_hf.columns import CLEAN, KEPT
 from rbic_hf.config import RbicConfig
 from rbic_hf.errors import ConfigError
 from rbic_hf.pool import row_key
-from rbic_hf.protocols import Encoder, Prober
+from rbic_hf.probers import local
+from rbic_hf.protocols import ENDED, Encoder, Prober
+from rbic_hf.rollouts import prompt_seed
 
 Batch = Mapping[str, list[Any]]
 
@@ -160,12 +161,12 @@ class Probe(_Transform):
     `rbic_unknown` (cut off or not gradable); int, 0 where a row cannot be graded.
 
     Args:
-        prober: model id, folder, "auto", or object with `spec` and `probe`.
+        prober: who is asked; see `refine`.
         config: number of rollouts and sampling.
         columns: role -> column where the layout is not recognised.
     """
 
-    version = prompts.VERSION * 1000 + probe.VERSION
+    version = prompts.VERSION * 1000 + local.VERSION
 
     def __init__(
         self,
@@ -209,12 +210,13 @@ class Probe(_Transform):
         ]
         n = self.config.num_rollouts
         seeds = [prompt_seed(m, self.config.seed) for m in messages]
-        answers = self.engine.probe(messages, n=n, seeds=seeds) if messages else []
+        answers = dict(self.engine.probe(messages, n=n, seeds=seeds)) if messages else {}
         counts = {
             name: [0] * len(readings) for name in ("rbic_rollouts", "rbic_correct", "rbic_unknown")
         }
-        for i, samples in zip(asked, answers, strict=True):
-            ended = [s.text for s in samples or () if s.finish_reason != "length"]
+        for place, i in enumerate(asked):
+            samples = answers[place]
+            ended = [s.text for s in samples or () if s.finish_reason == ENDED]
             judged = grading.grade([readings[i].reference] * len(ended), ended)
             counts["rbic_rollouts"][i] = sum(v is not None for v in judged)
             counts["rbic_correct"][i] = sum(v is True for v in judged)

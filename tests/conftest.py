@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import pytest
 from datasets import Dataset, disable_caching, disable_progress_bars
 
 from rbic_hf import RbicConfig, Sample
+from rbic_hf.protocols import Probed
 from rbic_hf.sample import make_sample
 
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
@@ -79,15 +80,16 @@ class TableProber:
 
     def probe(
         self, prompts: Sequence[list[dict[str, str]]], *, n: int, seeds: Sequence[int]
-    ) -> list[list[Sample] | None]:
-        self.num_prompts += len(prompts)
-        return [self._samples(p[-1]["content"], n, s) for p, s in zip(prompts, seeds, strict=True)]
+    ) -> Iterator[Probed]:
+        for place, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True)):
+            self.num_prompts += 1
+            yield place, self._samples(prompt[-1]["content"], n, seed)
 
     def _samples(self, content: str, n: int, seed: int) -> list[Sample]:
         right = next((a for q, a in self.answers.items() if content.startswith(q)), "0")
-        rng = np.random.default_rng(seed)
         ease = self.skill if len(content) % 3 else min(1.0, 2 * self.skill)
-        texts = [right if rng.random() < ease else "-1" for _ in range(n)]
+        draws = [np.random.default_rng(seed + k).random() for k in range(n)]
+        texts = [right if draw < ease else "-1" for draw in draws]
         return [Sample(f"so the answer is \\boxed{{{text}}}", "stop") for text in texts]
 
 

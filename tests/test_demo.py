@@ -9,7 +9,7 @@ from datasets import load_from_disk
 
 import rbic_hf
 from rbic_hf import demo, engines, output, prompts
-from rbic_hf.probe import TransformersProber
+from rbic_hf.probers.local import TransformersProber
 from rbic_hf.sample import make_sample
 
 pytestmark = pytest.mark.models
@@ -27,7 +27,9 @@ QUESTIONS = ["What is 2 + 3?", "Tom has 4 apples and buys 6 more. How many apple
 def ask(prober: TransformersProber, questions: list[str], n: int = 2) -> list[list[str] | None]:
     messages = [prompts.prompt(q, language="en", reference="5") for q in questions]
     answers = prober.probe(messages, n=n, seeds=[len(q) for q in questions])
-    return [None if a is None else [s.text for s in a] for a in answers]
+    found = dict(answers)
+    assert sorted(found) == list(range(len(questions)))
+    return [s and [each.text for each in s] for _, s in sorted(found.items())]
 
 
 def test_samples_follow_their_seeds_and_differ_between_rollouts(
@@ -40,7 +42,7 @@ def test_samples_follow_their_seeds_and_differ_between_rollouts(
 
 def test_a_rollout_is_cut_at_its_limit_and_says_so(smollm: TransformersProber) -> None:
     messages = [prompts.prompt("Write a very long story.", language="en", reference=None)]
-    [samples] = smollm.probe(messages, n=1, seeds=[0])
+    [(_, samples)] = smollm.probe(messages, n=1, seeds=[0])
     assert samples is not None
     assert samples[0].finish_reason == "length"
 
@@ -58,7 +60,7 @@ def test_the_model_solves_easy_problems_part_of_the_time() -> None:
     _, folder = demo.packaged_models()
     prober = TransformersProber(folder, max_new_tokens=48, batch_size=16)
     messages = [prompts.prompt(QUESTIONS[0], language="en", reference="5")]
-    [samples] = prober.probe(messages, n=8, seeds=[1])
+    [(_, samples)] = prober.probe(messages, n=8, seeds=[1])
     assert samples is not None
     assert any("5" in sample.text for sample in samples)
 

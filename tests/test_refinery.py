@@ -515,9 +515,10 @@ def test_a_prober_that_raises_stops_with_its_reason_and_loses_nothing(
 
     class Dies(TableProber):
         def probe(self, prompts: Any, *, n: int, seeds: Any) -> Any:
-            if self.num_prompts >= 16:
-                raise RuntimeError("out of memory")
-            return super().probe(prompts, n=n, seeds=seeds)
+            for answer in super().probe(prompts, n=n, seeds=seeds):
+                if self.num_prompts > 16:
+                    raise RuntimeError("out of memory")
+                yield answer
 
     with pytest.raises(ModelError, match="the prober raised RuntimeError: out of memory"):
         rbic_hf.score(
@@ -576,7 +577,8 @@ def test_a_cut_off_generation_is_unknown_and_not_wrong(
         def probe(self, prompts: Any, *, n: int, seeds: Any) -> Any:
             cut = rbic_hf.Sample("first we", "length")
             done = rbic_hf.Sample("\\boxed{-1}", "stop")
-            return [[cut] * (n - 1) + [done] if i % 2 else None for i, _ in enumerate(prompts)]
+            for i, _ in enumerate(prompts):
+                yield i, [cut] * (n - 1) + [done] if i % 2 else None
 
     scored = rbic_hf.score(dataset, config=SMALL, encoder=encoder, prober=Wordy(), cache_dir=False)
     probed = [(r, c, u) for r, c, u in zip(
@@ -657,7 +659,7 @@ def test_a_failed_rollout_is_asked_again_in_the_next_run(
 ) -> None:
     class Away(TableProber):
         def probe(self, prompts: Any, *, n: int, seeds: Any) -> Any:
-            return [None] * len(prompts)
+            yield from ((i, None) for i in range(len(prompts)))
 
     answers = {row["question"]: row["answer"] for row in rows}
     arguments: dict[str, Any] = {"config": SMALL, "encoder": encoder, "cache_dir": tmp_path}

@@ -14,7 +14,9 @@ import pytest
 import rbic_hf
 
 PACKAGE = Path(rbic_hf.__file__).parent
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
+MODULES = sorted(
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py")
+)
 
 # Stages map texts and arrays to arrays. Two of them are split over several files, each of which
 # belongs to its stage alone.
@@ -22,8 +24,17 @@ STAGES = {
     "formats": {"formats", "layouts", "hygiene"},
     "embed": {"embed"},
     "graph": {"graph", "domain_labels"},
-    "probe": {"probe", "prompts"},
-    "grade": {"grading", "grading_numbers", "workers"},
+    "probe": {
+        "prompts",
+        "probers",
+        "probers.local",
+        "probers.vllm_process",
+        "probers.vllm_engine",
+        "probers.server",
+        "probers.server_requests",
+        "probers.columns",
+    },
+    "grade": {"grading", "grading_numbers", "graders", "workers"},
     "difficulty": {"difficulty"},
     "steps": {"steps", "segments"},
     "contribution": {"contribution"},
@@ -32,9 +43,13 @@ STAGES = {
 SHARED = {"errors", "protocols"}  # words that every stage may use
 
 
+def source_of(module: str) -> str:
+    return (PACKAGE / (module.replace(".", "/") + ".py")).read_text("utf-8")
+
+
 def imports(module: str, *, at_import: bool = False) -> set[str]:
     """Return the modules that a file imports; `rbic_hf.x` for siblings."""
-    tree = ast.parse((PACKAGE / f"{module}.py").read_text("utf-8"))
+    tree = ast.parse(source_of(module))
     found: set[str] = set()
     nodes = ast.walk(tree) if not at_import else iter(tree.body)
     for node in nodes:
@@ -47,16 +62,18 @@ def imports(module: str, *, at_import: bool = False) -> set[str]:
 
 
 def siblings(module: str) -> set[str]:
-    return {name.split(".")[1] for name in imports(module) if name.startswith("rbic_hf.")}
+    own = {name.removeprefix("rbic_hf.") for name in imports(module) if name.startswith("rbic_hf.")}
+    return {name if name in MODULES else name.split(".")[0] for name in own}
 
 
 def test_every_stage_file_is_there() -> None:
-    assert {file for files in STAGES.values() for file in files} <= set(MODULES)
+    named = {file for files in STAGES.values() for file in files}
+    assert {f"{file}.__init__" if file == "probers" else file for file in named} <= set(MODULES)
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_stages_import_neither_each_other_nor_datasets_nor_the_hub(stage: str) -> None:
-    for module in STAGES[stage]:
+    for module in STAGES[stage] - {"probers"}:
         assert siblings(module) <= STAGES[stage] | SHARED, module
         roots = {name.split(".")[0] for name in imports(module)}
         assert not roots & {"datasets", "huggingface_hub"}, module
@@ -78,7 +95,7 @@ def test_only_refinery_knows_the_order_of_the_stages() -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_no_function_shares_its_name_with_its_module(module: str) -> None:
-    tree = ast.parse((PACKAGE / f"{module}.py").read_text("utf-8"))
+    tree = ast.parse(source_of(module))
     defined = {n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
     assert module not in defined
     assert module not in set(rbic_hf.__all__) - {"transforms"}
@@ -86,7 +103,7 @@ def test_no_function_shares_its_name_with_its_module(module: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_files_and_functions_stay_small(module: str) -> None:
-    text = (PACKAGE / f"{module}.py").read_text("utf-8")
+    text = source_of(module)
     assert len(text.splitlines()) <= 420
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
@@ -145,10 +162,10 @@ assert ds.pipe(len) == "theirs"
 
 def test_the_public_names_are_these() -> None:
     assert rbic_hf.__all__ == [
-        "ConfigError", "DataError", "Encoder", "HubError", "ModelError", "Prober", "RbicConfig",
-        "RbicError",
-        "Report", "Sample", "disable_pipe", "enable_pipe", "pipe", "rbic_refine", "refine",
-        "report", "score", "select", "transforms",
+        "ColumnProber", "ConfigError", "DataError", "Encoder", "HubError", "ModelError", "Prober",
+        "RbicConfig", "RbicError", "Report", "Sample", "ServerProber", "TransformersProber",
+        "VllmProber", "disable_pipe", "enable_pipe", "pipe", "rbic_refine", "refine", "report",
+        "score", "select", "transforms",
     ]  # fmt: skip
     for name in rbic_hf.__all__:
         assert getattr(rbic_hf, name) is not None

@@ -7,13 +7,12 @@ the batch, as far as the arithmetic allows: another batch shape can flip a near-
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rbic_hf.errors import ModelError
-from rbic_hf.protocols import ChatMessage, Sample
+from rbic_hf.protocols import CUT, ENDED, MAX_IN_FLIGHT, ChatMessage, Probed, Sample
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +37,7 @@ class TransformersProber:
         top_p: nucleus, in (0, 1].
         max_new_tokens: longest rollout; None: 256 on a CPU, 1024 on a GPU.
         max_prompt_tokens: longer prompts are not probed (None is returned for them).
-        batch_size: rollouts generated at once.
+        batch_size: rollouts generated at once; None: 64 on a CPU, 192 on a GPU.
         device: "cuda", "mps", "cpu"; None: the best there is.
     """
 
@@ -73,11 +72,25 @@ class TransformersProber:
 
     def probe(
         self, prompts: Sequence[list[ChatMessage]], *, n: int, seeds: Sequence[int]
-    ) -> list[list[Sample] | None]:
-        """Return `n` samples per prompt; None where the prompt is too long for the model."""
+    ) -> Iterator[Probed]:
+        """Yield (place, `n` samples) per prompt; None where the prompt is too long for the model.
+
+        Prompts of alike lengths share a batch, the longest first: what does not fit into memory
+        fails at once.
+        """
         model, tokenizer = self._load()
-        texts = [_chat_text(tokenizer, prompt) for prompt in prompts]
-        ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+        longest = self._longest_prompt(model)
+        lengths = [len(ids) for ids in _token_ids(tokenizer, prompts)]
+        order = sorted(range(len(prompts)), key=lambda i: -lengths[i])
+        yield from ((i, None) for i in order if lengths[i] > longest)
+        fitting = [i for i in order if lengths[i] <= longest]
+        per_batch = min(max(1, self.batch_size // n), MAX_IN_FLIGHT)
+        for start in range(0, len(fitting), per_batch):
+            rows = fitting[start : start + per_batch]
+            ids = _token_ids(tokenizer, [prompts[i] for i in rows])
+            yield from zip(rows, self._generate(ids, n, [seeds[i] for i in rows]), strict=True)
+
+    def _longest_prompt(self, model: Any) -> int:
         room = getattr(model.config, "max_position_embeddings", 1 << 30)
         longest = min(self.spec["max_prompt_tokens"], room - self.max_new_tokens)
         if longest < 1:
@@ -85,50 +98,29 @@ class TransformersProber:
                 f"max_new_tokens={self.max_new_tokens} leaves no room for a prompt in the "
                 f"{room} tokens of {self.spec['prober']!r}"
             )
-        fitting = [i for i, row in enumerate(ids) if len(row) <= longest]
-        fitting.sort(key=lambda i: len(ids[i]))  # alike lengths waste little padding
-        per_batch = max(1, self.batch_size // n)
-        results: list[list[Sample] | None] = [None] * len(prompts)
-        for start in range(0, len(fitting), per_batch):
-            rows = fitting[start : start + per_batch]
-            samples = self._generate([ids[i] for i in rows], n, [seeds[i] for i in rows])
-            for i, of_row in zip(rows, samples, strict=True):
-                results[i] = of_row
-        return results
+        return int(longest)
 
     @property
     def batch_size(self) -> int:
-        """Rollouts generated at once; by default 64 on a CPU and 256 on a GPU."""
-        if self._batch_size is not None:
-            return self._batch_size
-        return 64 if self.device == "cpu" else 256
+        """Rollouts generated at once."""
+        return self._batch_size or (64 if self.device == "cpu" else 192)
 
     @property
     def device(self) -> str:
         """Where the model runs."""
         return self._device or best_device()
 
-    def tokens_per_second(self, prompts: Sequence[list[ChatMessage]], *, n: int) -> float:
-        """Return the measured speed of generation: a few tokens for one batch of these prompts."""
-        _, tokenizer = self._load()
-        texts = [_chat_text(tokenizer, p) for p in prompts[: max(1, self.batch_size // n)]]
-        ids = [tokenizer(t, add_special_tokens=False)["input_ids"][:512] for t in texts]
-        started = time.perf_counter()
-        probed = 12
-        self._generate(ids, n, [0] * len(ids), max_new_tokens=probed)
-        return len(ids) * n * probed / (time.perf_counter() - started)
-
     def _generate(
         self,
-        ids: Sequence[list[int]],
+        prompt_ids: Iterable[list[int]],
         n: int,
         seeds: Sequence[int],
-        max_new_tokens: int | None = None,
     ) -> list[list[Sample]]:
         import torch
 
         model, tokenizer = self._load()
-        padded = tokenizer.pad({"input_ids": list(ids)}, return_tensors="pt", padding_side="left")
+        ids = list(prompt_ids)
+        padded = tokenizer.pad({"input_ids": ids}, return_tensors="pt", padding_side="left")
         sampler = _Nucleus(
             [seed + child for seed in seeds for child in range(n)],
             self.spec["temperature"],
@@ -146,7 +138,7 @@ class TransformersProber:
                 n,
                 sampler,
                 stops,
-                max_new_tokens or self.max_new_tokens,
+                self.max_new_tokens,
             )
         samples = [self._sample(tokenizer, tokens, stops) for tokens in generated]
         return [samples[i * n : (i + 1) * n] for i in range(len(ids))]
@@ -155,7 +147,7 @@ class TransformersProber:
     def _sample(tokenizer: Any, tokens: list[int], stops: set[int]) -> Sample:
         ended = bool(tokens) and tokens[-1] in stops
         text = tokenizer.decode(tokens[:-1] if ended else tokens, skip_special_tokens=True)
-        return Sample(text=text, finish_reason="stop" if ended else "length")
+        return Sample(text, ENDED if ended else CUT, num_tokens=len(tokens))
 
     def _load(self) -> tuple[Any, Any]:
         if self._loaded is None:
@@ -267,6 +259,11 @@ def _chat_text(tokenizer: Any, messages: list[ChatMessage]) -> str:
     if not tokenizer.chat_template:
         return "\n\n".join(message["content"] for message in messages) + "\n\n"
     return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+
+
+def _token_ids(tokenizer: Any, prompts: Sequence[list[ChatMessage]]) -> Iterator[list[int]]:
+    for prompt in prompts:
+        yield tokenizer(_chat_text(tokenizer, prompt), add_special_tokens=False)["input_ids"]
 
 
 def _as_list(value: int | list[int] | None) -> list[int]:
