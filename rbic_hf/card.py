@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from rbic_hf.reporting import Comparison, Report, Share
+from rbic_hf.reporting import CALIBRATED, Comparison, Report, Share
 from rbic_hf.request import Provenance
 
 TEMPLATE = "dataset_card.md.j2"
@@ -57,6 +57,10 @@ def dataset_card(
             for name, s in report.amounts()
         ],
         tiers=_shares(report.tiers),
+        calibration=[
+            (CALIBRATED[name], f"{c.brier:.3f}", f"{c.mae:.3f}", f"{c.tier_accuracy:.1%}")
+            for name, c in report.calibration.items()
+        ],
         measured=(
             f"Pass rates were measured for {report.num_measured.pool:,.0f} rows "
             f"({report.num_rollouts:,} graded rollouts, {report.num_unknown_rollouts:,} unknown) "

@@ -54,6 +54,33 @@ def packaged_models() -> tuple[str, str]:
     return encoder, prober
 
 
+def export_prober(folder: Path) -> Path:
+    """Write the packaged prober as safetensors, which engines read that take no GGUF.
+
+    Raises:
+        ModelError: it is not installed.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    _, packaged = packaged_models()
+    file = next(Path(packaged).glob("*.gguf")).name
+    tokenizer = AutoTokenizer.from_pretrained(packaged, gguf_file=file, local_files_only=True)
+    read: Any = AutoModelForCausalLM.from_pretrained(
+        packaged, gguf_file=file, dtype=torch.float32, local_files_only=True
+    )
+    # a model that was read from GGUF refuses to be saved: its weights go into a fresh one
+    config = read.config
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    build: Any = AutoModelForCausalLM.from_config
+    fresh = build(config, dtype=torch.bfloat16)
+    fresh.load_state_dict(read.state_dict())
+    fresh.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def run_demo(out: Path, *, ratio: float, say: Callable[[str], None], **settings: Any) -> None:
     """Refine the sample and write dataset, report and card to the folder `out`.
 

@@ -78,7 +78,7 @@ def estimate(
         graph = _without_copies(graph, question, n > 0)
     asks = np.arange(len(ok)) if question is None else question
     prior = _prior_mean(ok, n, graph, num_tokens, groups, asks, seed)
-    kappa = _fit_kappa(ok, n, prior)
+    kappa = fit_kappa(ok, n, prior)
     a, b = ok + kappa * prior, (n - ok) + kappa * (1 - prior)
     pass_rate = a / (a + b)
     std = np.sqrt(a * b / ((a + b) ** 2 * (a + b + 1)))
@@ -95,6 +95,68 @@ def estimate(
         np.where(pass_rate < HARD_BELOW, 2, 1),
     )
     return Difficulty(pass_rate, std, tier.astype(np.int32), mass, prior, kappa)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How well one kind of pass rate predicts rollouts that were held aside.
+
+    Attributes:
+        brier: mean squared error against the outcome of each rollout, in [0, 1]; lower is better.
+        mae: mean absolute error against a row's share of right ones, in [0, 1]; lower is better.
+        tier_accuracy: share of rows put into the tier (easy, medium, hard) of that share; higher is
+            better, and below 1 even for the truth, because few rollouts do not show it.
+    """
+
+    brier: float
+    mae: float
+    tier_accuracy: float
+
+
+def calibration(
+    num_correct: npt.NDArray[np.int32],
+    num_rollouts: npt.NDArray[np.int32],
+    prior: Array,
+    *,
+    seed: int,
+) -> dict[str, Calibration]:
+    """Return the calibration of three pass rates, each shown half of a row's rollouts or none.
+
+    "predicted": the prior alone, as for rows that were not probed; "share": the share of right ones
+    among the half that is shown; "estimate": both together. The other half is predicted. Empty when
+    no row has two graded rollouts. A row's prior does not know its rollouts: see `estimate`.
+
+    Args:
+        num_correct: (n,) graded rollouts that were right.
+        num_rollouts: (n,) graded rollouts.
+        prior: (n,) `Difficulty.prior`.
+        seed: draws the half.
+    """
+    several = num_rollouts >= 2
+    if not several.any():
+        return {}
+    kappa = fit_kappa(num_correct.astype(float), num_rollouts.astype(float), prior)
+    ok, n, mean = num_correct[several], num_rollouts[several], prior[several]
+    seen = n // 2
+    ok_seen = np.random.default_rng(seed).hypergeometric(ok, n - ok, seen)
+    share = (ok - ok_seen) / (n - seen)
+    rates = {
+        "predicted": mean,
+        "share": ok_seen / seen,
+        "estimate": (ok_seen + kappa * mean) / (seen + kappa),
+    }
+    return {name: _calibration(rate, share, n - seen) for name, rate in rates.items()}
+
+
+def _calibration(rate: Array, share: Array, num_held: npt.NDArray[np.int32]) -> Calibration:
+    # over a row's rollouts, r (1 - p)^2 + w p^2 with r + w = 1
+    brier = share * (1 - rate) ** 2 + (1 - share) * rate**2
+    edges = [HARD_BELOW, EASY_ABOVE]
+    return Calibration(
+        brier=float(np.average(brier, weights=num_held)),
+        mae=float(np.abs(rate - share).mean()),
+        tier_accuracy=float((np.digitize(rate, edges) == np.digitize(share, edges)).mean()),
+    )
 
 
 def probe_order(domains: npt.NDArray[np.int32], draws: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -205,7 +267,7 @@ def _features(rate: Array, num_tokens: Array, groups: Sequence[npt.NDArray[np.in
     return np.column_stack([logit(np.clip(rate, 0.01, 0.99)), length, *codes])
 
 
-def _fit_kappa(ok: Array, n: Array, prior: Array) -> float:
+def fit_kappa(ok: Array, n: Array, prior: Array) -> float:
     """Return the beta-binomial likelihood's kappa in [.5, 20], over rows with two rollouts or more.
 
     One rollout per row cannot tell kappa; then, and without any row, it is 2.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rbic_hf import picking, splits, tables
+from rbic_hf import difficulty, picking, splits, tables
 from rbic_hf.columns import CLEAN, KEPT, TIERS
 from rbic_hf.errors import DataError
 from rbic_hf.splits import AnyDataset, Split
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 ROWS_FOR_COVERAGE = 5000  # coverage is a mean; this many rows give it to three digits
 DOMAINS_SHOWN = 12
+
+CALIBRATED = {
+    "predicted": "predicted, not asked",
+    "share": "share of half the rollouts",
+    "estimate": "estimate from that half",
+}
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,8 @@ class Report:
         num_measured: clean rows whose pass rate was measured, before and after.
         num_unknown_rollouts: rollouts that nobody could grade.
         num_rollouts: rollouts that were graded.
+        calibration: "predicted", "share", "estimate" -> how well they predict rollouts that were
+            held aside; empty when no row has two graded rollouts.
         contribution: mean contribution; higher teaches more.
         depth: mean depth of the reasoning.
         coverage: mean cosine of a pool row to its nearest kept row, by embedding.
@@ -75,6 +83,7 @@ class Report:
     num_measured: Share
     num_unknown_rollouts: int
     num_rollouts: int
+    calibration: dict[str, difficulty.Calibration]
     contribution: Comparison
     depth: Comparison
     coverage: Comparison
@@ -140,6 +149,7 @@ def report(
         num_measured=_amount((np.nan_to_num(rollouts) > 0).astype(float), clean, kept),
         num_unknown_rollouts=int(np.nansum(_numbers(whole, "rbic_unknown"))),
         num_rollouts=int(np.nansum(rollouts)),
+        calibration=_calibration(whole, clean, seed),
         contribution=_means(_numbers(whole, "rbic_contribution"), clean, kept, twin),
         depth=_means(_numbers(whole, "rbic_depth"), clean, kept, twin),
         coverage=_coverage(whole, clean, kept, twin, seed),
@@ -238,6 +248,18 @@ def _coverage(
     return Comparison(1.0, nearest(kept), nearest(twin))
 
 
+def _calibration(
+    whole: Dataset, clean: npt.NDArray[np.int64], seed: int
+) -> dict[str, difficulty.Calibration]:
+    ok, n, prior = (
+        _numbers(whole, name)[clean] for name in ("rbic_correct", "rbic_rollouts", "rbic_prior")
+    )
+    known = np.isfinite(prior) & np.isfinite(ok) & np.isfinite(n)
+    return difficulty.calibration(
+        ok[known].astype(np.int32), n[known].astype(np.int32), prior[known], seed=seed
+    )
+
+
 def _lines(r: Report) -> list[str]:
     lines = [
         f"kept {int(r.rows.kept):,} of {int(r.rows.pool):,} clean rows "
@@ -266,6 +288,12 @@ def _tier_lines(r: Report) -> list[str]:
         f"measured for {int(r.num_measured.pool):,} rows ({int(r.num_measured.kept):,} kept), "
         "predicted for the rest"
     )
+    if r.calibration:
+        lines += ["", f"  {'held-aside rollouts':28}{'Brier':>8}{'MAE':>8}{'tiers':>8}"]
+        lines += [
+            f"  {CALIBRATED[name]:28}{c.brier:>8.3f}{c.mae:>8.3f}{c.tier_accuracy:>8.1%}"
+            for name, c in r.calibration.items()
+        ]
     return lines
 
 
