@@ -26,7 +26,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--split", help="split to refine (default: train)")
     parser.add_argument("--max-samples", type=int, help="only the first rows, to try it out")
     parser.add_argument("--encoder", help="embedding model")
-    parser.add_argument("--prober", help="language model that is asked")
+    parser.add_argument(
+        "--prober", help="who is asked: model, vllm:MODEL, address of a server, or auto"
+    )
     parser.add_argument("--student", help="model that will be trained; counts the cost")
     parser.add_argument("--no-probe", action="store_true", help="no rollouts")
     parser.add_argument("--private", action="store_true", help="push to a private repository")

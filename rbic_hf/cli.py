@@ -165,7 +165,21 @@ def _add_selection(command: argparse.ArgumentParser) -> None:
 
 def _add_engines(command: argparse.ArgumentParser) -> None:
     command.add_argument("--encoder", help="embedding model: Hub id or folder")
-    command.add_argument("--prober", help="language model that is asked: Hub id, folder or auto")
+    command.add_argument(
+        "--prober",
+        help="who is asked: model id or folder, vllm:MODEL, a server's address "
+        "(http://host:8000/v1, several with commas between), or auto",
+    )
+    command.add_argument("--prober-model", help="the model's name, where a server has several")
+    command.add_argument(
+        "--pass-rate", metavar="COLUMN", help="instead of asking: a column of solve rates, 0 to 1"
+    )
+    command.add_argument(
+        "--num-correct", metavar="COLUMN", help="instead of asking: a column of right rollouts ..."
+    )
+    command.add_argument(
+        "--num-runs", metavar="COLUMN|N", help="... of so many (default: 8); also for --pass-rate"
+    )
     command.add_argument("--student", help="model you will train: its tokenizer counts the cost")
     command.add_argument("--no-probe", action="store_true", help="no rollouts: no difficulty tiers")
     command.add_argument("--cache-dir", type=Path, help="where vectors and rollouts are kept")
@@ -215,18 +229,48 @@ def _arguments(args: argparse.Namespace) -> dict[str, Any]:
     settings = {
         f.name: value for f in fields(RbicConfig) if (value := getattr(args, f.name)) is not None
     }
-    if args.no_probe and args.prober:
-        raise ConfigError("--no-probe and --prober exclude each other")
+    config = RbicConfig(**settings)
     return {
-        "config": RbicConfig(**settings),
+        "config": config,
         "encoder": args.encoder,
-        "prober": args.prober,
+        "prober": _prober(args, config),
         "student": args.student,
         "probe": not args.no_probe,
         "columns": named or None,
         "cache_dir": args.cache_dir,
         "with_generations": False,
     }
+
+
+def _prober(args: argparse.Namespace, config: RbicConfig) -> Any:
+    """Return what the command line says of who is asked."""
+    from rbic_hf.probers.columns import ColumnProber
+    from rbic_hf.probers.server import ServerProber
+
+    given = [
+        name for name in ("no_probe", "prober", "pass_rate", "num_correct") if getattr(args, name)
+    ]
+    if len(given) > 1:
+        named = " and ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise ConfigError(f"{named} exclude each other")
+    if args.prober_model:
+        return ServerProber(
+            (args.prober or "").split(","),
+            model=args.prober_model,
+            temperature=config.temperature,
+            top_p=config.top_p,
+            max_new_tokens=config.max_new_tokens,
+        )
+    if not (args.pass_rate or args.num_correct):
+        if args.num_runs:
+            raise ConfigError("--num-runs goes with --pass-rate or --num-correct")
+        return args.prober
+    runs = args.num_runs or "8"
+    return ColumnProber(
+        pass_rate=args.pass_rate,
+        num_correct=args.num_correct,
+        num_rollouts=int(runs) if runs.isdigit() else runs,
+    )
 
 
 def _load(source: str, split: str | None, revision: str | None = None) -> Any:

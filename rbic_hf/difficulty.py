@@ -103,7 +103,8 @@ class Calibration:
 
     Attributes:
         brier: mean squared error against the outcome of each rollout, in [0, 1]; lower is better.
-        mae: mean absolute error against a row's share of right ones, in [0, 1]; lower is better.
+        mae: mean absolute error against a row's share of right ones, in [0, 1]; lower is better. A
+            share of few rollouts is often 0 or 1, which favours guesses of 0 and 1; Brier does not.
         tier_accuracy: share of rows put into the tier (easy, medium, hard) of that share; higher is
             better, and below 1 even for the truth, because few rollouts do not show it.
     """

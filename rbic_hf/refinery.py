@@ -251,10 +251,12 @@ def _check_named_engines(dataset: Dataset, request: Request) -> None:
 
 
 def _find_domains(vectors: embed.Vectors, pool: Pool, config: RbicConfig) -> _Domains:
-    """Build the graph over distinct questions: copies would fill each other's neighbours."""
+    """Build the graph over distinct questions: copies would fill each other's neighbours.
+
+    In the order of their text, not of their rows: Leiden depends on the order, and shuffled rows
+    must not be probed anew because they landed in other domains.
+    """
     _, first, copy_of = np.unique(pool.questions, return_index=True, return_inverse=True)
-    order = np.argsort(np.argsort(first))  # distinct questions in the order of their first row
-    first, copy_of = np.sort(first), order[copy_of]
     neighbors = graph.nearest(vectors[first], config.num_neighbors)
     similarity = graph.similarity_graph(neighbors)
     wanted = config.num_domains or graph.default_num_domains(len(first))

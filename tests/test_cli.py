@@ -92,6 +92,10 @@ def test_columns_can_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         (["refine", "{source}", "--alpha", "2", "--out", "o"], 2, "alpha=2.0 is not accepted"),
         (["refine", "{source}", "--question", "q", "--out", "o"], 1, "'q'"),
         (["refine", "{source}", "--no-probe", "--prober", "x", "--out", "o"], 2, "exclude"),
+        (["score", "{source}", "--pass-rate", "p", "--num-correct", "c", "--out", "o"], 2, "excl"),
+        (["score", "{source}", "--num-runs", "4", "--out", "o"], 2, "--num-runs goes with"),
+        (["score", "{source}", "--pass-rate", "p", "--out", "o"], 1, "no column 'p'"),
+        (["score", "{source}", "--prober-model", "m", "--out", "o"], 2, "give addresses"),
         (["refine", "{source}", "--split", "dev", "--out", "o"], 1, "dev"),
         (["select", "{source}", "--out", "o"], 1, "score the dataset first"),
         (["report", "{source}", "{source}"], 1, "score the dataset first"),
@@ -228,3 +232,17 @@ def test_every_setting_is_explained_in_the_help(capsys: pytest.CaptureFixture[st
     text = " ".join(capsys.readouterr().out.split())
     assert "length dial: above 0 favours long rows" in text
     assert "largest share of the budget for questions never solved" in text
+
+
+def test_solve_rates_of_the_dataset_stand_in_for_rollouts(
+    rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    path = tmp_path / "rated.jsonl"
+    rated = [{**row, "solved": i % 5, "tries": 4} for i, row in enumerate(rows)]
+    Dataset.from_list(rated).to_json(str(path))
+    command = ["score", str(path), "--num-correct", "solved", "--num-runs", "tries"]
+    assert cli.main([*command, "--out", str(tmp_path / "out")]) == 0
+    scored = load_from_disk(str(tmp_path / "out" / "scored")).to_pandas()
+    clean = scored[scored.rbic_status == "clean"]
+    assert (clean.rbic_rollouts == 4).all()
+    assert (clean.rbic_correct == clean.solved).all()

@@ -8,61 +8,11 @@ import pytest
 from datasets import load_from_disk
 
 import rbic_hf
-from rbic_hf import demo, engines, output, prompts
+from rbic_hf import demo, engines, output
 from rbic_hf.probers.local import TransformersProber
 from rbic_hf.sample import make_sample
 
 pytestmark = pytest.mark.models
-
-
-@pytest.fixture(scope="module")
-def smollm() -> TransformersProber:
-    _, folder = demo.packaged_models()
-    return TransformersProber(folder, max_new_tokens=24, max_prompt_tokens=300, batch_size=8)
-
-
-QUESTIONS = ["What is 2 + 3?", "Tom has 4 apples and buys 6 more. How many apples does he have?"]
-
-
-def ask(prober: TransformersProber, questions: list[str], n: int = 2) -> list[list[str] | None]:
-    messages = [prompts.prompt(q, language="en", reference="5") for q in questions]
-    answers = prober.probe(messages, n=n, seeds=[len(q) for q in questions])
-    found = dict(answers)
-    assert sorted(found) == list(range(len(questions)))
-    return [s and [each.text for each in s] for _, s in sorted(found.items())]
-
-
-def test_samples_follow_their_seeds_and_differ_between_rollouts(
-    smollm: TransformersProber,
-) -> None:
-    first, second = ask(smollm, QUESTIONS), ask(smollm, QUESTIONS)
-    assert first == second
-    assert all(answers is not None and len(set(answers)) == 2 for answers in first)
-
-
-def test_a_rollout_is_cut_at_its_limit_and_says_so(smollm: TransformersProber) -> None:
-    messages = [prompts.prompt("Write a very long story.", language="en", reference=None)]
-    [(_, samples)] = smollm.probe(messages, n=1, seeds=[0])
-    assert samples is not None
-    assert samples[0].finish_reason == "length"
-
-
-def test_an_overlong_prompt_is_marked_and_its_neighbour_answered(
-    smollm: TransformersProber,
-) -> None:
-    long, short = ask(smollm, ["word " * 1000, QUESTIONS[0]])
-    assert long is None
-    assert short is not None
-    assert len(short) == 2
-
-
-def test_the_model_solves_easy_problems_part_of_the_time() -> None:
-    _, folder = demo.packaged_models()
-    prober = TransformersProber(folder, max_new_tokens=48, batch_size=16)
-    messages = [prompts.prompt(QUESTIONS[0], language="en", reference="5")]
-    [(_, samples)] = prober.probe(messages, n=8, seeds=[1])
-    assert samples is not None
-    assert any("5" in sample.text for sample in samples)
 
 
 def test_the_demo_ends_with_a_report_and_a_loadable_dataset(

@@ -77,7 +77,7 @@ def test_the_priors_weight_is_found_when_the_prior_mean_is_known(kappa: float) -
     mean = rng.uniform(0.2, 0.8, 4000)
     n = np.full(4000, 4.0)
     ok = rng.binomial(4, rng.beta(kappa * mean, kappa * (1 - mean))).astype(float)
-    assert kappa / 1.2 < difficulty._fit_kappa(ok, n, mean) < kappa * 1.2
+    assert kappa / 1.2 < difficulty.fit_kappa(ok, n, mean) < kappa * 1.2
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -88,8 +88,8 @@ def test_the_priors_weight_is_found_when_the_prior_mean_is_estimated(seed: int) 
 
 def test_one_rollout_per_question_cannot_tell_the_priors_weight() -> None:
     mean = np.full(5, 0.5)
-    assert difficulty._fit_kappa(np.ones(5), np.ones(5), mean) == 2
-    assert difficulty._fit_kappa(np.zeros(5), np.zeros(5), mean) == 2
+    assert difficulty.fit_kappa(np.ones(5), np.ones(5), mean) == 2
+    assert difficulty.fit_kappa(np.zeros(5), np.zeros(5), mean) == 2
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_one_rollout_per_question_cannot_tell_the_priors_weight() -> None:
 )
 def test_the_priors_weight_stays_between_a_half_and_twenty(ok: list[int], limit: float) -> None:
     n, mean = np.full(1000, 4.0), np.full(1000, 0.5)
-    assert difficulty._fit_kappa(np.array(ok, float), n, mean) == pytest.approx(limit, rel=1e-3)
+    assert difficulty.fit_kappa(np.array(ok, float), n, mean) == pytest.approx(limit, rel=1e-3)
 
 
 def test_a_tiny_case_agrees_with_the_formulas_by_hand() -> None:
@@ -310,3 +310,28 @@ def test_rows_of_a_domain_are_probed_in_the_order_of_their_draws() -> None:
     order = probe_order(domains, ["c", "b", "a", "a", "b"]).tolist()
     assert [row for row in order if domains[row] == 0] == [2, 4, 0]
     assert [row for row in order if domains[row] == 1] == [3, 1]
+
+
+def test_calibration_agrees_with_a_count_by_hand() -> None:
+    # every rollout of a row went the same way, so that the half that is drawn does not matter
+    ok, n = np.array([2, 0], np.int32), np.array([2, 2], np.int32)
+    found = difficulty.calibration(ok, n, np.array([0.5, 0.5]), seed=0)
+    assert found["predicted"] == difficulty.Calibration(0.25, 0.5, 0.0)
+    assert found["share"] == difficulty.Calibration(0.0, 0.0, 1.0)
+    # kappa is at its lower bound of .5: (1 + .25) / 1.5 and .25 / 1.5
+    assert found["estimate"].mae == pytest.approx(1 / 6, abs=1e-3)
+    assert found["estimate"].brier == pytest.approx(1 / 36, abs=1e-3)
+
+
+def test_without_two_rollouts_of_a_row_there_is_no_calibration() -> None:
+    ok, n = np.array([1, 0], np.int32), np.array([1, 0], np.int32)
+    assert difficulty.calibration(ok, n, np.array([0.5, 0.5]), seed=0) == {}
+
+
+def test_on_simulated_questions_the_estimate_is_calibrated_best() -> None:
+    world = simulate(2000, kappa=3.0)
+    found = difficulty.calibration(world.ok, world.n, world.estimate().prior, seed=0)
+    assert found["estimate"].brier < min(found["share"].brier, found["predicted"].brier)
+    # no estimate beats the true rate, against which the same rollouts have this score
+    ideal = (world.true_rate * (1 - world.true_rate)).mean()
+    assert ideal < found["estimate"].brier < ideal + 0.06

@@ -28,6 +28,7 @@ from datasets import (
 import rbic_hf
 from rbic_hf import ConfigError, DataError, ModelError, RbicConfig, RbicError, rbic_refine
 from rbic_hf.columns import COLUMNS
+from rbic_hf.transforms import is_clean
 
 
 def share(refined: Dataset, scored: Dataset, column: str) -> float:
@@ -204,6 +205,24 @@ def test_shuffled_and_extended_rows_find_their_results_again(
     rbic_hf.score(extended, config=config, encoder=encoder, prober=prober, cache_dir=tmp_path)
     assert encoder.num_calls == 1
     assert prober.num_prompts == 1
+
+
+def test_shuffled_rows_have_the_same_domains_and_the_same_questions_are_asked(
+    dataset: Dataset, scored: Dataset, rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    answers = {row["question"]: row["answer"] for row in rows}
+    config = RbicConfig(num_neighbors=8, num_rollouts=2, max_probe_rows=20)
+    arguments: dict[str, Any] = {"config": config, "encoder": WordEncoder(), "cache_dir": tmp_path}
+    rbic_hf.score(dataset, prober=TableProber(answers), **arguments)
+    for seed in range(3):
+        prober = TableProber(answers)
+        shuffled = rbic_hf.score(dataset.shuffle(seed=seed), prober=prober, **arguments)
+        assert prober.num_prompts == 0
+    columns = ["question", "rbic_status", "rbic_domain", "rbic_tier", "rbic_duplicate_group"]
+    again = rbic_hf.score(dataset, prober=prober, **arguments)
+    assert sorted(map(str, shuffled.select_columns(columns).filter(is_clean).to_list())) == sorted(
+        map(str, again.select_columns(columns).filter(is_clean).to_list())
+    )
 
 
 def test_other_sampling_is_another_rollout(

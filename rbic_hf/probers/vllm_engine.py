@@ -77,6 +77,7 @@ def _serve(
     llm: Any, sampling: dict[str, Any], longest: int, lines: Lines[str], replies: IO[bytes]
 ) -> None:
     from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
 
     engine, tokenizer = llm.llm_engine, llm.get_tokenizer()
     while True:
@@ -86,7 +87,12 @@ def _serve(
             if len(ids) > longest:
                 _reply(replies, {"id": asked["id"], "samples": None})
                 continue
-            drawn = SamplingParams(n=asked["n"], seed=asked["seed"], **sampling)
+            drawn = SamplingParams(
+                n=asked["n"],
+                seed=asked["seed"],
+                output_kind=RequestOutputKind.FINAL_ONLY,  # all samples of a prompt at once
+                **sampling,
+            )
             engine.add_request(str(asked["id"]), {"prompt_token_ids": ids}, drawn)
         for output in engine.step():
             if output.finished:
