@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -209,8 +210,10 @@ def served(model: str, prober: VllmProber, tmp_path_factory: pytest.TempPathFact
     environment = os.environ | {
         "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",
     }  # fmt: skip
+    # what `vllm serve` runs; the command itself looks for a package of the name vllm, not vllm-cpu
     command = [
-        str(Path(sys.executable).parent / "vllm"), "serve", model, "--served-model-name", "smollm2",
+        sys.executable, "-m", "vllm.entrypoints.openai.api_server",
+        "--model", model, "--served-model-name", "smollm2",
         "--host", "127.0.0.1", "--port", str(port), "--max-model-len", "512", "--enforce-eager",
         "--no-enable-chunked-prefill", "--max-num-batched-tokens", "4096",
         "--gpu-memory-utilization", "0.2",
@@ -222,7 +225,8 @@ def served(model: str, prober: VllmProber, tmp_path_factory: pytest.TempPathFact
         wait_for(f"http://127.0.0.1:{port}/health", process, log)
         yield f"http://127.0.0.1:{port}/v1"
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         log.close()
 
