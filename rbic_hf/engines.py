@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from rbic_hf import hub
 from rbic_hf.config import RbicConfig
 from rbic_hf.embed import SentenceEncoder
 from rbic_hf.errors import ConfigError, ModelError
+from rbic_hf.probers import vllm_process
 from rbic_hf.probers.local import TransformersProber, best_device
 from rbic_hf.probers.server import ServerProber
 from rbic_hf.probers.vllm_process import VllmProber
@@ -91,6 +93,8 @@ def resolve_prober(prober: str | Path | Prober | None, config: RbicConfig) -> Pr
         return server
     if isinstance(prober, str | Path):
         is_for_vllm = str(prober).startswith("vllm:")
+        if is_for_vllm and importlib.util.find_spec("vllm") is None:
+            raise ModelError(vllm_process.INSTALL.format(python=sys.executable))
         model = str(prober).removeprefix("vllm:")
         folder, revision = hub.resolve_model(model)
         engine = VllmProber if is_for_vllm else TransformersProber
@@ -136,7 +140,7 @@ def check_prober(prober: object) -> None:
 
 def _check_spec(engine: object, spec: Mapping[str, Any]) -> None:
     try:
-        json.dumps(dict(spec))
+        json.dumps(dict(spec), sort_keys=True)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{type(engine).__name__}.spec is not JSON-able: {error}") from error
 

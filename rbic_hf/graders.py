@@ -8,14 +8,16 @@ function of a `map`.
 from __future__ import annotations
 
 import base64
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from rbic_hf import grading
 from rbic_hf.errors import ConfigError
 from rbic_hf.workers import WorkerPool
+
+logger = logging.getLogger("rbic_hf")
 
 GraderFunction = Callable[[str, str], "bool | None"]
 
@@ -70,8 +72,10 @@ class OwnGrader(Grader):
                 f"grader={function!r} cannot be carried to a worker process "
                 f"({type(error).__name__}: {error}); keep models and open files out of it"
             ) from error
-        self._function = base64.b64encode(carried).decode("ascii")
-        self._pool = WorkerPool("rbic_hf.graders:_judge", warm_up=(self._function, None, None))
+        # the function goes to a worker once, when it starts, and not with every pair
+        warm_up = (base64.b64encode(carried).decode("ascii"),)
+        self._pool = WorkerPool("rbic_hf.graders:_judge", warm_up=warm_up)
+        self._has_complained = False
 
     def is_gradable(self, reference: str | None) -> bool:
         """Return whether there is a reference."""
@@ -85,14 +89,24 @@ class OwnGrader(Grader):
         Raises:
             ModelError: the callable cannot be loaded in a worker process.
         """
-        pairs = list(zip(references, answers, strict=True))
+        places = [i for i, reference in enumerate(references) if reference is not None]
         judged = self._pool.map(
-            [(self._function, *pair) for pair in pairs if pair[0] is not None],
+            [(None, references[i], answers[i]) for i in places],
             timeout_s=TIMEOUT_S,
             num_proc=min(os.cpu_count() or 1, _MAX_WORKERS),
         )
-        verdicts = iter(judged)
-        return [None if reference is None else next(verdicts) for reference, _ in pairs]
+        verdicts: list[grading.Verdict] = [None] * len(references)
+        reasons = []
+        for i, found in zip(places, judged, strict=True):
+            verdicts[i], reason = found or (None, f"more than {TIMEOUT_S:.0f} s, or it died")
+            reasons += [reason] if reason else []
+        if reasons and not self._has_complained:
+            self._has_complained = True
+            logger.warning(
+                "your grader failed on %d of %d answers, which are unknown; the first: %s",
+                len(reasons), len(places), reasons[0],
+            )  # fmt: skip
+        return verdicts
 
 
 def resolve_grader(grader: GraderFunction | Grader | None) -> Grader:
@@ -102,18 +116,29 @@ def resolve_grader(grader: GraderFunction | Grader | None) -> Grader:
     return grader if isinstance(grader, Grader) else OwnGrader(grader)
 
 
-def _judge(carried: str, reference: str | None, answer: str | None) -> grading.Verdict:
-    """Call the function; runs in a worker. Without a reference it is only loaded."""
-    function = _loaded(carried)
-    if reference is None or answer is None:
-        return None
-    verdict = function(reference, answer)
-    return None if verdict is None or verdict not in (0, 1) else bool(verdict)
+_function: GraderFunction | None = None  # of this worker process
 
 
-@lru_cache(maxsize=1)
-def _loaded(carried: str) -> GraderFunction:
-    import dill
+def _judge(
+    carried: str | None, reference: str = "", answer: str = ""
+) -> tuple[grading.Verdict, str | None]:
+    """Return the function's verdict, or why there is none; runs in a worker.
 
-    function: GraderFunction = dill.loads(base64.b64decode(carried))
-    return function
+    The first call brings the function, the others the pairs.
+    """
+    global _function
+    if carried is not None:
+        import dill
+
+        _function = dill.loads(base64.b64decode(carried))
+        return None, None
+    assert _function is not None
+    try:
+        verdict: Any = _function(reference, answer)
+    except Exception as error:
+        return None, f"{type(error).__name__}: {error}"[:300]
+    if verdict is None:
+        return None, None
+    if isinstance(verdict, str) or verdict not in (0, 1):
+        return None, f"it returned {verdict!r:.100}, not True, False or None"
+    return bool(verdict), None

@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import fnmatch
 import glob
-import hashlib
 import os
 import posixpath
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from rbic_hf.errors import ConfigError, DataError, HubError, ModelError, RbicError
 from rbic_hf.hub_cards import merge_card, split_card
 from rbic_hf.hub_errors import Token, client_errors, http_status, one_line, reason_of, shown_cause
+from rbic_hf.model_folders import folder_revision
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -95,7 +95,7 @@ def resolve_model(
         if revision is not None:
             raise ConfigError(f"revision={revision!r} needs a Hub id, but {model!r} is a folder.")
         folder = Path(model).expanduser()
-        return str(folder), _folder_revision(folder)
+        return str(folder), folder_revision(folder)
     if not model.strip() or _looks_like_path(model):
         raise ModelError(f"There is no model folder {model!r}; pass a folder or a Hub id.")
     try:
@@ -206,31 +206,6 @@ def _read(source: str, token: Token, load: Callable[[Any], Any]) -> Dataset | Da
 
 
 # --- models ---
-
-
-def _folder_revision(folder: Path) -> str:
-    """Return a name for the contents of a model folder: two folders with equal files share it."""
-    digest = hashlib.blake2b(digest_size=8)
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_file() and not any(part.startswith(".") for part in name.split("/")):
-            digest.update(f"{name}\0{path.stat().st_size}\0".encode("utf-8", "surrogateescape"))
-            for block in _sampled_blocks(path):
-                digest.update(block)
-    return f"local-{digest.hexdigest()}"
-
-
-def _sampled_blocks(path: Path, block: int = 1 << 16, count: int = 64) -> Iterator[bytes]:
-    """Yield a whole file up to 4 MiB, else 64 even samples.
-
-    A retrained weight file keeps its size and its header: those alone would name the old model.
-    """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        for i in range(count):
-            if size > block * count:
-                file.seek((size - block) * i // (count - 1))
-            yield file.read(block)
 
 
 def _download_model(model: str, revision: str | None, token: Token) -> Path:

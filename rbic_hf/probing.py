@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tqdm.auto import tqdm
 
 from rbic_hf import cached, difficulty, engines, prompts, rollouts, tables
-from rbic_hf.graders import Grader
+from rbic_hf.graders import Grader, OwnGrader
 from rbic_hf.pool import Pool, is_own_column
 from rbic_hf.probers.columns import ColumnProber
 from rbic_hf.protocols import ENDED, Prober, Sample
@@ -79,6 +79,7 @@ def probe_pool(
     if (
         request.prober is None
         and has_texts
+        and not isinstance(request.grader, OwnGrader)  # the columns hold another's verdicts
         and (found := _from_own_columns(dataset, pool, columns)) is not None
     ):
         logger.warning("prober: none; the columns rbic_rollouts and rbic_correct are used")
@@ -97,8 +98,12 @@ def probe_pool(
         logger.warning("no row is probed: no pass rates and no tiers")
         return None
     store = Store.open(request.cache_dir, "rollouts", dict(prober.spec))
-    problems = _ask(prober, store, [asked[i] for i in probed.tolist()], gradable, request)
-    return _grade(store, asked, probed, gradable, problems, pool, request)
+    while True:
+        num_damaged = store.num_damaged
+        problems = _ask(prober, store, [asked[i] for i in probed.tolist()], gradable, request)
+        found = _grade(store, asked, probed, gradable, problems, pool, request)
+        if store.num_damaged == num_damaged:  # else what was lost is asked again
+            return found
 
 
 def _prompts(pool: Pool, request: Request) -> list[Prompt]:
@@ -208,6 +213,7 @@ def _ask(
     if not wanted.prompts:
         return {}
     longest = prober.spec.get("max_new_tokens")
+    longest = longest if isinstance(longest, int) else None
     logger.warning(
         "probing %d questions of %d gradable rows: %d rollouts%s with %s; the other rows' pass "
         "rates are predicted",
@@ -218,7 +224,7 @@ def _ask(
     try:
         problems = rollouts.ask(prober, store, wanted, seed=config.seed)
     finally:
-        if prober is not request.prober and (close := getattr(prober, "close", None)):
+        if request.is_prober_ours and (close := getattr(prober, "close", None)):
             close()  # an engine that was started here gives its memory back
     for word, what in (("too_long", "longer than the model reads"), ("failed", "failed")):
         if count := sum(problem == word for problem in problems.values()):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -213,7 +213,7 @@ class _Domains:
 
 def _score(dataset: Dataset, request: Request, made: Provenance) -> Dataset:
     config = request.config
-    _check_named_engines(dataset, request)
+    request = _with_named_engines(dataset, request)
     pool, columns = read_pool(dataset, request, made)
     pool, vectors, cut = embed_pool(dataset, pool, columns, request, made)
     where = _find_domains(vectors, pool, config)
@@ -240,14 +240,16 @@ def _score(dataset: Dataset, request: Request, made: Provenance) -> Dataset:
     return tables.with_columns(dataset, columns)
 
 
-def _check_named_engines(dataset: Dataset, request: Request) -> None:
+def _with_named_engines(dataset: Dataset, request: Request) -> Request:
     """Find what is named before hours are spent on what comes first."""
-    if isinstance(request.encoder, str | Path):
-        engines.resolve_encoder(request.encoder)
-    if isinstance(request.prober, str | Path) and request.prober != "auto":
-        engines.resolve_prober(request.prober, request.config)
-    if isinstance(request.prober, ColumnProber):
-        request.prober.check(dataset.column_names)
+    encoder, prober = request.encoder, request.prober
+    if isinstance(encoder, str | Path):
+        encoder = engines.resolve_encoder(encoder)
+    if isinstance(prober, str | Path) and prober != "auto":
+        prober = engines.resolve_prober(prober, request.config)
+    if isinstance(prober, ColumnProber):
+        prober.check(dataset.column_names)
+    return replace(request, encoder=encoder, prober=prober)
 
 
 def _find_domains(vectors: embed.Vectors, pool: Pool, config: RbicConfig) -> _Domains:

@@ -20,7 +20,10 @@ CacheDir = str | Path | Literal[False] | None
 
 @dataclass(frozen=True)
 class Request:
-    """The checked arguments of `score`; engines are named but not loaded."""
+    """The checked arguments of `score`; engines are named but not loaded.
+
+    `is_prober_ours`: the prober is made here from a name, and closed after its work.
+    """
 
     config: RbicConfig
     encoder: str | Path | Encoder | None
@@ -31,6 +34,7 @@ class Request:
     cache_dir: Path | None
     with_generations: bool
     grader: Grader
+    is_prober_ours: bool
 
 
 def check_request(
@@ -68,6 +72,7 @@ def check_request(
         cache_dir=None if cache_dir is False else Path(cache_dir or default_cache_dir()),
         with_generations=with_generations,
         grader=resolve_grader(grader),
+        is_prober_ours=prober is None or isinstance(prober, str | Path),
     )
 
 

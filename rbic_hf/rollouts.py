@@ -52,8 +52,12 @@ def prompt_seed(messages: Prompt, seed: int) -> int:
 
 def rollout_keys(messages: Prompt, *, n: int, seed: int) -> list[str]:
     """Return the store keys of a prompt's first `n` rollouts."""
-    base = content_key(json.dumps(messages), str(seed))
+    base = _base(messages, seed)
     return [f"{base}-{index}" for index in range(n)]
+
+
+def _base(messages: Prompt, seed: int) -> str:
+    return content_key(json.dumps(messages), str(seed))
 
 
 @dataclass(frozen=True)
@@ -78,16 +82,10 @@ class Missing:
 
 def missing(store: Store, prompts: Sequence[Prompt], *, n: int, seed: int) -> Missing:
     """Return what the store does not hold of the prompts' first `n` rollouts."""
-    keys = [rollout_keys(prompt, n=n, seed=seed) for prompt in prompts]
-    known = store.known([key for of_prompt in keys for key in of_prompt]).reshape(-1, n)
-    found = Missing([], [], n)
-    seen: set[str] = set()
-    for i in np.flatnonzero(~known.all(axis=1)).tolist():
-        if keys[i][0] not in seen:
-            seen.add(keys[i][0])
-            found.prompts.append(prompts[i])
-            found.first.append(int(np.argmin(known[i])))
-    return found
+    distinct = list({_base(prompt, seed): prompt for prompt in prompts}.items())
+    known = store.known([f"{base}-{k}" for base, _ in distinct for k in range(n)]).reshape(-1, n)
+    asked = np.flatnonzero(~known.all(axis=1)).tolist()
+    return Missing([distinct[i][1] for i in asked], np.argmin(known[asked], axis=1).tolist(), n)
 
 
 def ask(
@@ -133,17 +131,16 @@ def read(
 
     Prompts that were never answered do not occur; equal prompts have the same rollouts.
     """
-    places: dict[str, list[tuple[int, int]]] = {}
+    places: dict[str, list[int]] = {}
     for i, prompt in enumerate(prompts):
-        for index, key in enumerate(rollout_keys(prompt, n=n, seed=seed)):
-            places.setdefault(key, []).append((i, index))
-    keys = list(places)
-    for found, table in store.scan(keys):
+        places.setdefault(_base(prompt, seed), []).append(i)
+    of_number = list(places.values())
+    for found, table in store.scan([f"{base}-{k}" for base in places for k in range(n)]):
         columns = [table[name].to_pylist() for name in ("text", "reason", "tokens")]
         yield [
-            (place, index, Sample(*values))
-            for key, *values in zip(found.tolist(), *columns, strict=True)
-            for place, index in places[keys[key]]
+            (place, number % n, Sample(*values))
+            for number, *values in zip(found.tolist(), *columns, strict=True)
+            for place in of_number[number // n]
         ]
 
 
@@ -183,11 +180,23 @@ def _checked(answer: Any, left: set[int], n: int) -> tuple[int, list[Sample] | N
         raise ModelError(f"the prober yielded place {place!r} twice, or a place that is no prompt")
     if samples is None:
         return place, None
-    if not isinstance(samples, list) or not all(isinstance(s, Sample) for s in samples):
+    if not isinstance(samples, list) or not all(_is_sample(sample) for sample in samples):
         raise ModelError("the prober yielded something else than a list of rbic_hf.Sample")
     if len(samples) != n:
         raise ModelError(f"the prober yielded {len(samples)} samples for one prompt, not {n}")
     return place, samples
+
+
+def _is_sample(sample: object) -> bool:
+    return (
+        isinstance(sample, Sample)
+        and isinstance(sample.text, str)
+        and isinstance(sample.finish_reason, str)
+        and (
+            sample.num_tokens is None
+            or (isinstance(sample.num_tokens, int) and 0 <= sample.num_tokens < 2**31)
+        )
+    )
 
 
 class _Writing:

@@ -33,6 +33,8 @@ logger = logging.getLogger("rbic_hf")
 FLUSH_SECONDS = 30.0
 PARTS_TO_MERGE = 128
 MERGE_BYTES = 16 << 20
+SMALL_PART_BYTES = 1 << 20
+LOOKS = 20
 
 
 def content_key(*parts: str) -> str:
@@ -84,10 +86,12 @@ class Store:
         self._parts: list[_Part] = []
         self._pending: list[pa.Table] = []
         self._own: list[Path] = []  # small parts of this run, to be merged
+        self._schema: pa.Schema | None = None
+        self.num_damaged = 0  # parts that turned out to be unreadable
         self._last_flush = time.monotonic()
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-            self._parts = _parts_of(folder)
+            self._look()
 
     @classmethod
     def open(cls, cache_dir: Path | None, stage: str, spec: Mapping[str, Any] | None) -> Store:
@@ -206,14 +210,22 @@ class Store:
         return np.asarray(found.fill_null(-1), np.int64), parts
 
     def _without(self, part: _Part, error: Exception) -> list[_Part]:
-        """Look at the folder again when a part cannot be read: another process merged it."""
+        """Look again when a part cannot be read: another process merged it, or it is damaged."""
         assert self.folder is not None and part.path is not None
-        in_memory = [each for each in self._parts if each.path is None]
-        gone = not part.path.exists()
-        self._parts = [p for p in _parts_of(self.folder) if p.path != part.path] + in_memory
-        if not gone:
-            _complain(part.path, error)
+        if part.path.exists():
+            _set_aside(part.path, error)
+            self.num_damaged += 1
+        self._look()
         return self._parts
+
+    def _look(self) -> None:
+        """Take the parts that are in the folder now."""
+        assert self.folder is not None
+        in_memory = [part for part in self._parts if part.path is None]
+        parts, schemas = _parts_of(self.folder)
+        self._parts = parts + in_memory
+        if schemas:  # the folder's, also when other processes take its parts away
+            self._schema = schemas[0]
 
     def _merge_own(self) -> None:
         """Make one part of the many small ones that this run wrote.
@@ -221,41 +233,56 @@ class Store:
         They are removed after the new one is there. Another process that knows them by name looks
         again when they are gone; a kill in between leaves results twice, of which one is used.
         """
-        paths, self._own = self._own, []
-        if len(paths) < 2 or self.folder is None:
+        if len(self._own) < 2 or self.folder is None:
             return
+        paths, self._own = self._own, []
         merged = _write(self.folder, _joined(pq.read_table(path) for path in paths))
         part = _Part(pq.read_table(merged, columns=["key"])["key"], merged)
         self._parts = [p for p in self._parts if p.path not in set(paths)] + [part]
         for path in paths:
             path.unlink(missing_ok=True)
+        if merged.stat().st_size < SMALL_PART_BYTES:  # it is merged again with those to come
+            self._own.append(merged)
 
     def _check_types(self, table: pa.Table) -> None:
-        known = self._pending[0].schema if self._pending else None
-        if known is None and self._parts:
-            first = self._parts[0]
-            known = first.table.schema if first.table is not None else pq.read_schema(first.path)
-        if known is not None and table.schema != known:
+        self._schema = self._schema or table.schema
+        if table.schema != self._schema:
             raise ConfigError(
                 f"results of type {_types(table.schema)} do not go with those of type "
-                f"{_types(known)} that are stored under the same spec; give the engine another spec"
+                f"{_types(self._schema)} that are stored under the same spec; give the engine "
+                "another spec"
             )
 
 
-def _parts_of(folder: Path) -> list[_Part]:
-    parts = []
-    for path in sorted(folder.glob("*.parquet")):
+def _parts_of(folder: Path) -> tuple[list[_Part], list[pa.Schema]]:
+    """Return the folder's parts, oldest first, and their schemas."""
+    for _ in range(LOOKS):
         try:
-            parts.append(_Part(pq.read_table(path, columns=["key"])["key"], path))
-        except FileNotFoundError:  # merged by another process just now
+            return _read_keys(sorted(folder.glob("*.parquet")))
+        except FileNotFoundError:  # another process merged it just now: look at what it made
             continue
+    raise ConfigError(f"{folder} changes too fast to be read; run again")
+
+
+def _read_keys(paths: list[Path]) -> tuple[list[_Part], list[pa.Schema]]:
+    parts, schemas = [], []
+    for path in paths:
+        try:
+            with pq.ParquetFile(path) as file:
+                parts.append(_Part(file.read(columns=["key"])["key"], path))
+                schemas.append(file.schema_arrow)
+        except FileNotFoundError:
+            raise
         except (pa.ArrowInvalid, OSError, KeyError) as error:
-            _complain(path, error)
-    return parts
+            _set_aside(path, error)
+    return parts, schemas
 
 
-def _complain(path: Path, error: Exception) -> None:
+def _set_aside(path: Path, error: Exception) -> None:
+    """Keep a damaged part under another name, so that its results are computed again."""
     logger.warning("cannot read %s (%s); its results are computed again", path, error)
+    with contextlib.suppress(OSError):  # not ours to rename, or gone by now
+        os.replace(path, path.with_suffix(".damaged"))
 
 
 def _write(folder: Path, tables: Iterable[pa.Table]) -> Path:

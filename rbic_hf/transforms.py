@@ -161,7 +161,7 @@ class Probe(_Transform):
     `rbic_unknown` (cut off or not gradable); int, 0 where a row cannot be graded.
 
     Args:
-        prober: who is asked; see `refine`.
+        prober: who is asked; see `refine`. What columns hold already needs no transform.
         config: number of rollouts and sampling.
         columns: role -> column where the layout is not recognised.
     """

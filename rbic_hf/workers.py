@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,7 +52,8 @@ class WorkerPool:
         self._inherited: list[_Worker] = []
         self._lock = threading.Lock()
         self._pid = os.getpid()
-        atexit.register(self.close)
+        # weakly: a pool that nobody uses any more ends its workers, not only at exit
+        atexit.register(_close, weakref.ref(self))
 
     def map(self, items: Sequence[Sequence[Any]], *, timeout_s: float, num_proc: int) -> list[Any]:
         """Return `function(*item)` of each item, in order.
@@ -87,6 +89,10 @@ class WorkerPool:
                 idle, self._idle = self._idle, []
             for worker in idle:
                 worker.dispose()
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):
+            self.close()
 
     def _notice_fork(self) -> None:
         """After a fork the idle workers are the parent's: two readers would mix the replies."""
@@ -129,6 +135,11 @@ class WorkerPool:
     def _give_back(self, worker: _Worker) -> None:
         with self._lock:
             self._idle.append(worker)
+
+
+def _close(pool: weakref.ref[WorkerPool]) -> None:
+    if (living := pool()) is not None:
+        living.close()
 
 
 @dataclass

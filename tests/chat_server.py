@@ -71,6 +71,12 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.close()
             return
+        if fault == "html":
+            self.reply(200, "<html>busy</html>")
+            return
+        if fault == "empty":
+            self.reply(200, {"id": "x", "object": "chat.completion", "choices": []})
+            return
         if fault:
             headers = {"Retry-After": "1"} if fault == 429 else {}
             key = self.headers["Authorization"]

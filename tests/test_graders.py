@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import time
 from typing import Any
 
@@ -10,7 +12,7 @@ from conftest import SMALL, TableProber, WordEncoder
 from datasets import Dataset
 
 import rbic_hf
-from rbic_hf import ConfigError, graders
+from rbic_hf import ConfigError, engines, graders
 from rbic_hf.graders import Grader, OwnGrader, resolve_grader
 
 
@@ -38,7 +40,7 @@ def test_what_is_no_verdict_is_null(verdict: Any, expected: bool | None) -> None
 
 
 def test_a_call_that_raises_hangs_or_dies_is_null_and_the_others_are_judged(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(graders, "TIMEOUT_S", 2.0)
 
@@ -58,7 +60,11 @@ def test_a_call_that_raises_hangs_or_dies_is_null_and_the_others_are_judged(
 
     answers = ["4", "raise", "hang", "power", "die", "5", "4"]
     started = time.monotonic()
-    found = OwnGrader(grader).grade(["4"] * 7, answers)
+    with caplog.at_level(logging.WARNING, "rbic_hf"):
+        found = OwnGrader(grader).grade(["4"] * 7, answers)
+    assert "your grader failed on 4 of 7 answers, which are unknown; the first: ValueError" in (
+        caplog.text
+    )
     assert found == [True, None, None, None, None, False, True]
     assert time.monotonic() - started < 60
 
@@ -89,3 +95,24 @@ def test_a_users_grader_judges_rollouts_and_the_rows_own_answers(
     clean = scored[scored.rbic_status == "clean"]
     assert clean.rbic_correct.sum() == 0 < clean.rbic_rollouts.sum()
     assert set(clean.rbic_answer) == {"contradicted"}
+
+
+def test_workers_end_with_their_grader() -> None:
+    grader = OwnGrader(shouting)
+    grader.grade(["yes"], ["yes"])
+    [worker] = grader._pool._idle
+    del grader
+    gc.collect()
+    assert worker._process.poll() is not None
+
+
+def test_a_scored_dataset_is_judged_again_by_a_grader_of_the_users(
+    dataset: Dataset, encoder: WordEncoder, prober: TableProber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments: dict[str, Any] = {"config": SMALL, "encoder": encoder}
+    scored = rbic_hf.score(dataset, prober=prober, **arguments)
+    monkeypatch.setattr(engines, "resolve_prober", lambda *_: prober)
+    num_asked = prober.num_prompts
+    again = rbic_hf.score(scored, grader=lambda r, a: True, **arguments)
+    assert prober.num_prompts == num_asked  # the rollouts are still there: only grading is redone
+    assert again["rbic_correct"] == again["rbic_rollouts"]

@@ -84,8 +84,7 @@ KILLED = """
     store, log = Path(sys.argv[1]), open(sys.argv[2], "a", buffering=1)
     original = TransformersProber._generate
 
-    def generate(self, prompt_ids, n, seeds):
-        ids = list(prompt_ids)
+    def generate(self, ids, n, seeds):
         log.write("prompt\\n" * len(ids))
         return original(self, ids, n, seeds)
 
@@ -116,9 +115,9 @@ def test_kill_9_costs_at_most_a_micro_batch(
     num_asked: list[int] = []
     original = TransformersProber._generate
 
-    def generate(self: Any, prompt_ids: Any, n: int, seeds: Any) -> Any:
+    def generate(self: Any, ids: Any, n: int, seeds: Any) -> Any:
         num_asked.append(len(seeds))
-        return original(self, prompt_ids, n, seeds)
+        return original(self, ids, n, seeds)
 
     monkeypatch.setattr(TransformersProber, "_generate", generate)
     prober = TransformersProber(demo.packaged_models()[1], max_new_tokens=2, batch_size=16)

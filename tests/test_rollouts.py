@@ -153,6 +153,8 @@ def test_no_prompts_ask_nobody() -> None:
         ([], "0 samples for one prompt, not 2"),
         (["2", "3"], r"list of rbic_hf\.Sample"),
         ("23", r"list of rbic_hf\.Sample"),
+        ([Sample(None, "stop")] * 2, r"list of rbic_hf\.Sample"),  # type: ignore[arg-type]
+        ([Sample("2", "stop", 2**40)] * 2, r"list of rbic_hf\.Sample"),
         (OSError("gone"), "the prober raised OSError: gone"),
         (ModelError("no weights"), "^no weights$"),
         (KeyboardInterrupt(), "^$"),

@@ -294,3 +294,38 @@ def test_the_cache_lies_where_it_is_named_or_beside_the_hugging_face_caches(
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     assert default_cache_dir() == Path(expected)
+
+
+def test_results_are_added_while_another_process_takes_its_parts_away(tmp_path: Path) -> None:
+    other = Store(tmp_path)
+    for key in "ab":
+        put(other, **{key: 1})
+        other.flush()
+    store = Store(tmp_path)
+    other.__exit__()  # makes one part of its two
+    put(store, c=3)
+    store.flush()
+    assert get(store, "a", "b", "c") == {"a": 1, "b": 1, "c": 3}
+    assert get(Store(tmp_path), "a", "b", "c") == {"a": 1, "b": 1, "c": 3}
+
+
+def test_many_small_parts_become_one(tmp_path: Path) -> None:
+    for start in (0, 50):
+        with Store(tmp_path) as store:
+            for i in range(start, start + 50):
+                put(store, **{f"k{i}": i})
+                store.flush()
+    assert len(list(tmp_path.glob("*.parquet"))) == 2  # one of each run
+    assert get(Store(tmp_path), "k3", "k77") == {"k3": 3, "k77": 77}
+
+
+def test_a_part_whose_values_are_damaged_is_set_aside(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        put(store, **{f"k{i}": i for i in range(1000)})
+    [part] = tmp_path.glob("*.parquet")
+    store = Store(tmp_path)
+    part.write_bytes(b"not parquet")
+    assert get(store, "k1") == {}
+    assert store.num_damaged == 1
+    assert store.known(["k1"]).tolist() == [False]
+    assert [path.suffix for path in tmp_path.iterdir()] == [".damaged"]

@@ -32,6 +32,8 @@ STAGES = {
         "probers.vllm_engine",
         "probers.server",
         "probers.server_requests",
+        "probers.server_addresses",
+        "probers.chat_template",
         "probers.columns",
     },
     "grade": {"grading", "grading_numbers", "graders", "workers"},
@@ -40,7 +42,7 @@ STAGES = {
     "contribution": {"contribution"},
     "selection": {"selection"},
 }
-SHARED = {"errors", "protocols"}  # words that every stage may use
+SHARED = {"errors", "protocols", "model_folders"}  # words that every stage may use
 
 
 def source_of(module: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -42,12 +43,16 @@ class ColumnProber:
         """
         if (self.pass_rate is None) == (self.num_correct is None):
             raise ConfigError("give ColumnProber either pass_rate= or num_correct=")
-        whole = isinstance(self.num_rollouts, int) and not isinstance(self.num_rollouts, bool)
-        if whole and not 1 <= int(self.num_rollouts) <= MOST_ROLLOUTS:
+        if isinstance(self.num_rollouts, str):
+            return
+        whole = isinstance(self.num_rollouts, Integral) and not isinstance(self.num_rollouts, bool)
+        if not whole or not 1 <= self.num_rollouts <= MOST_ROLLOUTS:
             raise ConfigError(
                 f"num_rollouts={self.num_rollouts!r} is not accepted; give a column, or a whole "
                 f"number >= 1 and <= {MOST_ROLLOUTS}"
             )
+
+        object.__setattr__(self, "num_rollouts", int(self.num_rollouts))  # numpy's is no JSON
 
     @property
     def spec(self) -> Mapping[str, Any]:

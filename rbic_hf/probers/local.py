@@ -7,11 +7,13 @@ the batch, as far as the arithmetic allows: another batch shape can flip a near-
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rbic_hf.errors import ModelError
+from rbic_hf.model_folders import folder_revision
+from rbic_hf.probers.chat_template import PromptTokens, gguf_file
 from rbic_hf.protocols import CUT, ENDED, MAX_IN_FLIGHT, ChatMessage, Probed, Sample
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ class TransformersProber:
     Args:
         folder: where the model lies.
         name: what the model is called in cache keys and messages.
-        revision: commit or content hash, for the cache key.
+        revision: commit or content hash, for the cache key; "": made from the folder's contents.
         temperature: sampling temperature, > 0.
         top_p: nucleus, in (0, 1].
         max_new_tokens: longest rollout; None: 256 on a CPU, 1024 on a GPU.
@@ -43,7 +45,7 @@ class TransformersProber:
 
     def __init__(
         self,
-        folder: str,
+        folder: str | Path,
         *,
         name: str | None = None,
         revision: str = "",
@@ -58,7 +60,7 @@ class TransformersProber:
         self.max_new_tokens = max_new_tokens or (256 if self.device == "cpu" else 1024)
         self.spec: Mapping[str, Any] = {
             "prober": name or Path(folder).name,
-            "revision": revision,
+            "revision": revision or folder_revision(folder),
             "engine": "transformers",
             "version": VERSION,
             "temperature": temperature,
@@ -66,9 +68,10 @@ class TransformersProber:
             "max_new_tokens": self.max_new_tokens,
             "max_prompt_tokens": max_prompt_tokens,
         }
-        self._folder = folder
+        self._folder = str(folder)
         self._batch_size = batch_size
-        self._loaded: tuple[Any, Any] | None = None
+        self._prompts: PromptTokens | None = None
+        self._model: Any = None
 
     def probe(
         self, prompts: Sequence[list[ChatMessage]], *, n: int, seeds: Sequence[int]
@@ -78,27 +81,16 @@ class TransformersProber:
         Prompts of alike lengths share a batch, the longest first: what does not fit into memory
         fails at once.
         """
-        model, tokenizer = self._load()
-        longest = self._longest_prompt(model)
-        lengths = [len(ids) for ids in _token_ids(tokenizer, prompts)]
+        tokens = self._tokens()
+        lengths = [len(tokens.of(prompt)) for prompt in prompts]
         order = sorted(range(len(prompts)), key=lambda i: -lengths[i])
-        yield from ((i, None) for i in order if lengths[i] > longest)
-        fitting = [i for i in order if lengths[i] <= longest]
+        yield from ((i, None) for i in order if lengths[i] > tokens.longest)
+        fitting = [i for i in order if lengths[i] <= tokens.longest]
         per_batch = min(max(1, self.batch_size // n), MAX_IN_FLIGHT)
         for start in range(0, len(fitting), per_batch):
             rows = fitting[start : start + per_batch]
-            ids = _token_ids(tokenizer, [prompts[i] for i in rows])
+            ids = [tokens.of(prompts[i]) for i in rows]
             yield from zip(rows, self._generate(ids, n, [seeds[i] for i in rows]), strict=True)
-
-    def _longest_prompt(self, model: Any) -> int:
-        room = getattr(model.config, "max_position_embeddings", 1 << 30)
-        longest = min(self.spec["max_prompt_tokens"], room - self.max_new_tokens)
-        if longest < 1:
-            raise ModelError(
-                f"max_new_tokens={self.max_new_tokens} leaves no room for a prompt in the "
-                f"{room} tokens of {self.spec['prober']!r}"
-            )
-        return int(longest)
 
     @property
     def batch_size(self) -> int:
@@ -112,14 +104,13 @@ class TransformersProber:
 
     def _generate(
         self,
-        prompt_ids: Iterable[list[int]],
+        ids: list[list[int]],
         n: int,
         seeds: Sequence[int],
     ) -> list[list[Sample]]:
         import torch
 
-        model, tokenizer = self._load()
-        ids = list(prompt_ids)
+        model, tokenizer = self._load(), self._tokens().tokenizer
         padded = tokenizer.pad({"input_ids": ids}, return_tensors="pt", padding_side="left")
         sampler = _Nucleus(
             [seed + child for seed in seeds for child in range(n)],
@@ -149,15 +140,28 @@ class TransformersProber:
         text = tokenizer.decode(tokens[:-1] if ended else tokens, skip_special_tokens=True)
         return Sample(text, ENDED if ended else CUT, num_tokens=len(tokens))
 
-    def _load(self) -> tuple[Any, Any]:
-        if self._loaded is None:
+    def _tokens(self) -> PromptTokens:
+        if self._prompts is None:
+            self._prompts = PromptTokens(
+                self._folder,
+                name=self.spec["prober"],
+                max_new_tokens=self.max_new_tokens,
+                max_prompt_tokens=self.spec["max_prompt_tokens"],
+            )
+            tokenizer = self._prompts.tokenizer
+            if tokenizer.pad_token_id is None:
+                tokenizer.pad_token = tokenizer.eos_token
+        return self._prompts
+
+    def _load(self) -> Any:
+        if self._model is None:
             try:
-                self._loaded = _load_model(self._folder, self.device)
+                self._model = _load_model(self._folder, self.device)
             except Exception as error:
                 raise ModelError(
                     f"cannot load the prober {self.spec['prober']!r}: {error}"
                 ) from error
-        return self._loaded
+        return self._model
 
 
 def best_device() -> str:
@@ -169,28 +173,23 @@ def best_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _load_model(folder: str, device: str) -> tuple[Any, Any]:
+def _load_model(folder: str, device: str) -> Any:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
-    gguf = sorted(Path(folder).glob("*.gguf"))
-    as_gguf = bool(gguf) and not (Path(folder) / "config.json").exists()
-    extra: dict[str, Any] = {"gguf_file": gguf[0].name} if as_gguf else {}
+    extra: dict[str, Any] = gguf_file(folder)
     # float16 where bfloat16 is emulated or missing, as on Colab's T4
     half = (
         torch.bfloat16 if device != "cuda" or torch.cuda.is_bf16_supported(False) else torch.float16
     )
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, **extra)
     model: Any = AutoModelForCausalLM.from_pretrained(
         folder, local_files_only=True, dtype=half, **extra
     )
     model.train(False)
-    if as_gguf:  # views into the file are unaligned: copying them doubles the speed on a CPU
+    if extra:  # views into the file are unaligned: copying them doubles the speed on a CPU
         for parameter in model.parameters():
             parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return model.to(device), tokenizer
+    return model.to(device)
 
 
 def _decode(
@@ -252,18 +251,6 @@ def _read_prompts(
     )
     cache.batch_repeat_interleave(n)
     return cache, output.logits[:, -1].repeat_interleave(n, 0)
-
-
-def _chat_text(tokenizer: Any, messages: list[ChatMessage]) -> str:
-    """Return the prompt in the model's chat template, or plain where it has none."""
-    if not tokenizer.chat_template:
-        return "\n\n".join(message["content"] for message in messages) + "\n\n"
-    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
-
-
-def _token_ids(tokenizer: Any, prompts: Sequence[list[ChatMessage]]) -> Iterator[list[int]]:
-    for prompt in prompts:
-        yield tokenizer(_chat_text(tokenizer, prompt), add_special_tokens=False)["input_ids"]
 
 
 def _as_list(value: int | list[int] | None) -> list[int]:

@@ -16,7 +16,8 @@ from functools import cached_property
 from typing import Any
 
 from rbic_hf.errors import ConfigError, ModelError
-from rbic_hf.probers.server_requests import Asking, openai_client
+from rbic_hf.probers.server_addresses import openai_client
+from rbic_hf.probers.server_requests import Asking
 from rbic_hf.protocols import MAX_IN_FLIGHT, ChatMessage, Probed
 
 VERSION = 1
@@ -57,12 +58,14 @@ class ServerProber:
         extra_body: Mapping[str, Any] | None = None,
     ) -> None:
         urls = [base_url] if isinstance(base_url, str) else list(base_url)
-        if not urls or not all(re.match(r"https?://", url) for url in urls):
+        if any("@" in url for url in urls):  # it would stand in every log of the client
+            raise ConfigError("an address must hold no password; give a key with api_key=")
+        if not urls or not all(re.match(r"https?://", url.strip()) for url in urls):
             raise ConfigError(
                 f"base_url={base_url!r} is not accepted; give addresses such as "
                 "'http://localhost:8000/v1'"
             )
-        self.urls = [url.rstrip("/") for url in urls]
+        self.urls = [url.strip().rstrip("/") for url in urls]
         self.api_key = api_key or os.environ.get("OPENAI_API_KEY") or "none"
         self._model = model
         self._revision = revision
@@ -91,13 +94,17 @@ class ServerProber:
     ) -> Iterator[Probed]:
         """Yield (place, `n` samples) as answers come in; None where the prompt is too long.
 
-        A prompt on which the servers fail again and again while they answer others gets samples
-        that say "error".
+        A prompt on which a living server fails again and again gets samples that say "error".
 
         Raises:
             ModelError: no address answered for `patience_s`, or they refuse requests of this kind.
         """
-        _ = self.served  # whether anybody is there, before anything is asked
+        _, window = self.served  # whether anybody is there, before anything is asked
+        if window is not None and window <= self.max_new_tokens:
+            raise ModelError(
+                f"max_new_tokens={self.max_new_tokens} leaves no room for a prompt in the "
+                f"{window} tokens of {self.spec['prober']!r}"
+            )
         answers: queue.SimpleQueue[Probed | BaseException] = queue.SimpleQueue()
         asking = Asking(self, prompts, n, seeds, answers)
         # A notebook's own event loop runs in this thread already; the requests get another one.
@@ -117,6 +124,11 @@ class ServerProber:
                 asking.stop()
             thread.join()
 
+    @property
+    def shown_urls(self) -> str:
+        """The addresses, for messages."""
+        return ", ".join(self.urls)
+
     @cached_property
     def served(self) -> tuple[str, int | None]:
         """Name and window (tokens, None where the server does not tell) of the model.
@@ -133,13 +145,15 @@ class ServerProber:
                     base_url=url, api_key=self.api_key, timeout=30.0, max_retries=3
                 ) as client:
                     return self._chosen(url, list(client.models.list()))
+            except ConfigError:
+                raise
             except openai.NotFoundError as error:  # some servers have no list
                 if self._model is not None:
                     return self._model, None
                 last = error
-            except openai.OpenAIError as error:
+            except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:
                 last = error
-        raise ModelError(f"no answer from {', '.join(self.urls)}: {self.shown(last)}")
+        raise ModelError(f"no answer from {self.shown_urls}: {self.shown(last)}")
 
     def _chosen(self, url: str, models: list[Any]) -> tuple[str, int | None]:
         names = [model.id for model in models]
@@ -164,7 +178,7 @@ class ServerProber:
 
     def shown(self, error: object) -> str:
         """Return an error as one line without the key."""
-        line = " ".join(str(error or "unknown").split())[:500]
+        line = " ".join(str(error or "unknown").split())
         secret = self.api_key if len(self.api_key) > 4 else "\0"
         # OpenAI's own servers quote the ends of a wrong key
-        return re.sub(r"\bsk-\S+", "***", line.replace(secret, "***"))
+        return re.sub(r"\bsk-\S+", "***", line.replace(secret, "***"))[:500]

@@ -6,10 +6,10 @@ Python that has no rbic_hf: vLLM pins torch and transformers, and must not pin t
 ones; here each prompt is added as soon as another one has ended, which keeps `LLM.chat`'s speed
 while no more than a few prompts are at risk.
 
-    in   {"engine": {...}, "sampling": {...}, "max_prompt_tokens": N}      first line
-         {"id": 7, "messages": [...], "n": 4, "seed": 123}                 then a line a prompt
-    out  {"ready": {...}}
-         {"id": 7, "samples": [[text, finish_reason, num_tokens], ...]}    null: too long
+    in   {"engine": {...}, "sampling": {...}, "longest_prompt": N}         first line
+         {"id": 7, "prompt": [token, ...], "n": 4, "seed": 123}            then a line a prompt
+    out  {"ready": true}
+         {"id": 7, "samples": [[text, finish_reason, num_tokens], ...]}
 """
 
 from __future__ import annotations
@@ -32,29 +32,26 @@ def main() -> None:
     """Serve one parent until it closes the pipe."""
     requests, replies = _take_pipes()
     setup = json.loads(requests.readline())
-    llm = _start(setup)
-    limit = llm.llm_engine.vllm_config.model_config.max_model_len
-    longest = min(setup["max_prompt_tokens"], limit - setup["sampling"]["max_tokens"])
-    _reply(replies, {"ready": {"longest_prompt": longest}})
-    _serve(llm, setup["sampling"], longest, _read_ahead(requests), replies)
+    llm = start(setup)
+    _reply(replies, {"ready": True})
+    _serve(llm, setup["sampling"], _read_ahead(requests), replies)
 
 
-def _start(setup: dict[str, Any]) -> Any:
+def start(setup: dict[str, Any]) -> Any:
+    """Return `vllm.LLM` as this machine needs it."""
     os.environ.setdefault("VLLM_CPU_NUM_OF_RESERVED_CPU", "0")  # else one of two cores idles
     from vllm import LLM
     from vllm.platforms import current_platform
 
-    wanted = setup["max_prompt_tokens"] + setup["sampling"]["max_tokens"]
-    arguments: dict[str, Any] = {"disable_log_stats": True, "max_model_len": wanted}
-    if room := _model_limit(setup["engine"]["model"]):
-        arguments["max_model_len"] = min(wanted, room)
+    window = setup["longest_prompt"] + setup["sampling"]["max_tokens"]
+    arguments: dict[str, Any] = {"disable_log_stats": True, "max_model_len": window}
     if current_platform.is_cpu():
         # The CPU engine crashes on seeds when it reads a prompt in pieces ("CPU Generator does not
         # use offset"); compiling takes longer than a probing run; and without a size it wants
         # nearly all memory for its cache.
         arguments |= {
             "enable_chunked_prefill": False,
-            "max_num_batched_tokens": max(4096, arguments["max_model_len"]),
+            "max_num_batched_tokens": max(4096, window),
             "enforce_eager": True,
             "kv_cache_memory_bytes": 2 << 30,
         }
@@ -66,49 +63,27 @@ def _start(setup: dict[str, Any]) -> Any:
     return LLM(**(arguments | setup["engine"]))
 
 
-def _model_limit(model: str) -> int | None:
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(model).get_text_config()
-    return getattr(config, "max_position_embeddings", None)
-
-
-def _serve(
-    llm: Any, sampling: dict[str, Any], longest: int, lines: Lines[str], replies: IO[bytes]
-) -> None:
+def _serve(llm: Any, sampling: dict[str, Any], lines: Lines[str], replies: IO[bytes]) -> None:
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
-    engine, tokenizer = llm.llm_engine, llm.get_tokenizer()
+    engine = llm.llm_engine
     while True:
         while not (lines.empty() and engine.has_unfinished_requests()):
             asked = json.loads(lines.get())
-            ids = _token_ids(tokenizer, asked["messages"])
-            if len(ids) > longest:
-                _reply(replies, {"id": asked["id"], "samples": None})
-                continue
             drawn = SamplingParams(
                 n=asked["n"],
                 seed=asked["seed"],
                 output_kind=RequestOutputKind.FINAL_ONLY,  # all samples of a prompt at once
                 **sampling,
             )
-            engine.add_request(str(asked["id"]), {"prompt_token_ids": ids}, drawn)
+            engine.add_request(str(asked["id"]), {"prompt_token_ids": asked["prompt"]}, drawn)
         for output in engine.step():
             if output.finished:
                 samples = [
                     [each.text, each.finish_reason, len(each.token_ids)] for each in output.outputs
                 ]
                 _reply(replies, {"id": int(output.request_id), "samples": samples})
-
-
-def _token_ids(tokenizer: Any, messages: list[dict[str, str]]) -> list[int]:
-    """Return the prompt in the model's chat template, or plain where it has none."""
-    if not tokenizer.chat_template:
-        text = "\n\n".join(message["content"] for message in messages) + "\n\n"
-        return list(tokenizer(text)["input_ids"])
-    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def _read_ahead(requests: IO[bytes]) -> Lines[str]:

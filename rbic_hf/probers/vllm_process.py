@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from rbic_hf.errors import ModelError
-from rbic_hf.protocols import MAX_IN_FLIGHT, ChatMessage, Probed, Sample
+from rbic_hf.model_folders import folder_revision
+from rbic_hf.probers.chat_template import PromptTokens
+from rbic_hf.protocols import CUT, ENDED, FAILED, MAX_IN_FLIGHT, ChatMessage, Probed, Sample
 
 VERSION = 1
 
@@ -39,7 +41,7 @@ class VllmProber:
     Args:
         folder: where the model lies, as safetensors.
         name: what the model is called in cache keys and messages.
-        revision: commit or content hash, for the cache key.
+        revision: commit or content hash, for the cache key; "": made from the folder's contents.
         temperature: sampling temperature, > 0.
         top_p: nucleus, in (0, 1].
         max_new_tokens: longest rollout; None: 1024.
@@ -52,7 +54,7 @@ class VllmProber:
 
     def __init__(
         self,
-        folder: str,
+        folder: str | Path,
         *,
         name: str | None = None,
         revision: str = "",
@@ -66,7 +68,7 @@ class VllmProber:
     ) -> None:
         self.spec: Mapping[str, Any] = {
             "prober": name or Path(folder).name,
-            "revision": revision,
+            "revision": revision or folder_revision(folder),
             "engine": "vllm",
             "version": VERSION,
             "temperature": temperature,
@@ -76,7 +78,8 @@ class VllmProber:
             "engine_args": dict(engine_args or {}),
         }
         self.max_in_flight = max_in_flight
-        self._folder = folder
+        self._folder = str(folder)
+        self._prompts: PromptTokens | None = None
         self._python = python or sys.executable
         self._engine: _Engine | None = None
 
@@ -88,19 +91,21 @@ class VllmProber:
         Raises:
             ModelError: vLLM is not installed, or its process ended; its last words are quoted.
         """
-        engine = self._started()
-        waiting = iter(zip(range(len(prompts)), prompts, seeds, strict=True))
-        num_open = 0
+        tokens = self._tokens()
+        fits = [len(tokens.of(prompt)) <= tokens.longest for prompt in prompts]
+        yield from ((place, None) for place, fit in enumerate(fits) if not fit)
+        waiting = (place for place, fit in enumerate(fits) if fit)
+        num_left, num_open = sum(fits), 0
         try:
-            for _ in range(len(prompts)):
-                while num_open < self.max_in_flight and (one := next(waiting, None)) is not None:
-                    place, messages, seed = one
-                    engine.send({"id": place, "messages": messages, "n": n, "seed": seed})
+            while num_left:
+                while num_open < self.max_in_flight and (place := next(waiting, None)) is not None:
+                    ids = tokens.of(prompts[place])
+                    asked = {"id": place, "prompt": ids, "n": n, "seed": seeds[place]}
+                    self._started(tokens.longest).send(asked)
                     num_open += 1
-                reply = engine.receive()
-                num_open -= 1
-                samples = reply["samples"]
-                yield reply["id"], None if samples is None else [Sample(*s) for s in samples]
+                reply = self._started(tokens.longest).receive()
+                num_open, num_left = num_open - 1, num_left - 1
+                yield reply["id"], [_sample(*sample) for sample in reply["samples"]]
         finally:
             if num_open:  # left early: the engine must not go on with what nobody waits for
                 self.close()
@@ -111,7 +116,17 @@ class VllmProber:
             self._engine.close()
             self._engine = None
 
-    def _started(self) -> _Engine:
+    def _tokens(self) -> PromptTokens:
+        if self._prompts is None:
+            self._prompts = PromptTokens(
+                self._folder,
+                name=self.spec["prober"],
+                max_new_tokens=self.spec["max_new_tokens"],
+                max_prompt_tokens=self.spec["max_prompt_tokens"],
+            )
+        return self._prompts
+
+    def _started(self, longest_prompt: int) -> _Engine:
         if self._engine is None:
             self._engine = _Engine(
                 self._python,
@@ -122,7 +137,7 @@ class VllmProber:
                         "top_p": self.spec["top_p"],
                         "max_tokens": self.spec["max_new_tokens"],
                     },
-                    "max_prompt_tokens": self.spec["max_prompt_tokens"],
+                    "longest_prompt": longest_prompt,
                 },
             )
         return self._engine
@@ -134,10 +149,15 @@ class VllmProber:
         self.close()
 
 
+def _sample(text: str, reason: str | None, num_tokens: int) -> Sample:
+    return Sample(text, reason if reason in (ENDED, CUT) else FAILED, num_tokens)
+
+
 class _Engine:
     """The process and its pipes."""
 
     def __init__(self, python: str, setup: Mapping[str, Any]) -> None:
+        first_line = json.dumps(setup)  # before there is a process that it could leave behind
         # On disk, not a pipe: nobody has to read it while the engine works.
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         try:
@@ -151,16 +171,20 @@ class _Engine:
         except OSError as error:
             self._log.close()
             raise ModelError(f"cannot start {python!r}: {error}") from error
-        self.send(setup)
-        ready = self.receive()["ready"]
-        if ready["longest_prompt"] < 1:
+        try:
+            self._write(first_line)
+            self.receive()
+        except BaseException:  # Ctrl-C in the minutes of loading, too
             self.close()
-            raise ModelError("max_new_tokens leaves no room for a prompt in the model's window")
+            raise
 
     def send(self, message: Mapping[str, Any]) -> None:
+        self._write(json.dumps(message))
+
+    def _write(self, line: str) -> None:
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):  # it died: `receive` says of what
-            self._process.stdin.write(json.dumps(message).encode("ascii") + b"\n")
+            self._process.stdin.write(line.encode("ascii") + b"\n")
             self._process.stdin.flush()
 
     def receive(self) -> Any:
@@ -190,7 +214,6 @@ class _Engine:
     def _last_words(self) -> str:
         self._log.seek(0)
         text = self._log.read().decode("utf-8", "replace")
-        self._log.close()
         if "No module named 'vllm'" in text:
             return INSTALL.format(python=self._process.args[0])  # type: ignore[index]
         # The cause comes first in vLLM's log, under a long trace of its processes.
