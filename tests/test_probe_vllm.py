@@ -168,7 +168,7 @@ def group_is_alive(group: int) -> bool:
 
 
 def test_an_iterator_that_is_left_early_ends_the_engine(model: str) -> None:
-    prober = VllmProber(sys.executable)  # no model: the engine never comes up
+    prober = VllmProber(model, **LIMITS)
 
     class Fake:
         closed = False
@@ -184,20 +184,22 @@ def test_an_iterator_that_is_left_early_ends_the_engine(model: str) -> None:
 
     fake = Fake()
     prober._engine = fake  # type: ignore[assignment]
-    answers = prober.probe([[]] * 3, n=1, seeds=[0, 1, 2])
+    asked = [[{"role": "user", "content": "Hi"}]] * 3
+    answers = prober.probe(asked, n=1, seeds=[0, 1, 2])
     next(answers)
     answers.close()
     assert fake.closed
 
 
-def test_an_engine_that_cannot_start_says_why(tmp_path: Path) -> None:
+def test_an_engine_that_cannot_start_says_why(model: str, tmp_path: Path) -> None:
+    asked = [[{"role": "user", "content": "Hi"}]]
     with pytest.raises(ModelError, match="cannot start 'no-such-python'"):
-        list(VllmProber("m", python="no-such-python").probe([[]], n=1, seeds=[0]))
+        list(VllmProber(model, python="no-such-python").probe(asked, n=1, seeds=[0]))
     bare = tmp_path / "python"
     bare.write_text(f'#!/bin/sh\nexec {sys.executable} -S -E "$@"\n')
     bare.chmod(0o755)
     with pytest.raises(ModelError, match=r"vLLM is not installed for .*python; pip install"):
-        list(VllmProber("m", python=str(bare)).probe([[]], n=1, seeds=[0]))
+        list(VllmProber(model, python=str(bare)).probe(asked, n=1, seeds=[0]))
 
 
 @pytest.fixture(scope="module")
