@@ -35,9 +35,9 @@ def main() -> None:
     hits: dict[tuple[int, str], list[float]] = defaultdict(list)
     for k in (1, 2, 4):
         for draw in range(3 if args.quick else 20):
-            for name, predicted, truth in world.predictions(k, seed=draw):
+            for name, predicted, tier, truth in world.predictions(k, seed=draw):
                 errors[k, name].append(float(np.abs(predicted - truth).mean()))
-                hits[k, name].append(float((tiers(predicted) == tiers(truth)).mean()))
+                hits[k, name].append(float((tier == tiers(truth)).mean()))
     print(f"{len(rows)} questions of {', '.join(sorted({r['bench'] for r in rows}))}")
     print(f"{'k':>2} {'':24}{'MAE':>8}{'tiers':>8}")
     figures: dict[str, Any] = {"questions": len(rows), "draws": 3 if args.quick else 20}
@@ -77,38 +77,43 @@ class World:
         truth = (self.num_correct - ok)[usable] / (self.num_runs - n)[usable]
         # half of the questions are not asked: the prior alone has to do
         asked = usable & (rng.random(len(usable)) < 0.5)
-        for name, predicted in self._estimates(ok, n):
-            yield name, predicted[usable], truth
+        for name, predicted, tier in self._estimates(ok, n):
+            yield name, predicted[usable], tier[usable], truth
         left_out = usable & ~asked
-        unasked = self._full(np.where(asked, ok, 0), np.where(asked, n, 0), self.graph)
+        unasked, tier = self._full(np.where(asked, ok, 0), np.where(asked, n, 0), self.graph)
         rate = ok[asked].sum() / n[asked].sum()
         rest = (self.num_correct - ok)[left_out] / (self.num_runs - n)[left_out]
-        yield "unasked: pool's rate", np.full(left_out.sum(), rate), rest
-        yield "unasked: estimate", unasked[left_out], rest
+        alike = np.full(left_out.sum(), rate)
+        yield "unasked_rate", alike, tiers(alike), rest
+        yield "unasked_estimate", unasked[left_out], tier[left_out], rest
 
     def _estimates(self, ok: Any, n: Any) -> Any:
         asked = n > 0
-        yield "raw", np.divide(ok, n, where=asked, out=np.zeros(len(n)))
+        raw = np.divide(ok, n, where=asked, out=np.zeros(len(n)))
+        yield "raw", raw, tiers(raw)
         mean = np.full(len(n), (ok.sum() + 1) / (n.sum() + 2))
         kappa = difficulty.fit_kappa(ok.astype(float), n.astype(float), mean)
-        yield "shrunk", (ok + kappa * mean) / (n + kappa)
-        yield "estimate", self._full(ok, n, self.graph)
-        yield "estimate, no graph", self._full(ok, n, csr_array(self.graph.shape))
+        shrunk = (ok + kappa * mean) / (n + kappa)
+        yield "shrunk", shrunk, tiers(shrunk)
+        yield "estimate", *self._full(ok, n, self.graph)
+        yield "estimate_no_graph", *self._full(ok, n, csr_array(self.graph.shape))
 
     def _full(self, ok: Any, n: Any, similarity: Any) -> Any:
         is_graph = similarity.nnz > 0
-        return difficulty.estimate(
+        found = difficulty.estimate(
             ok.astype(np.int32),
             n.astype(np.int32),
             similarity,
             self.num_tokens,
             [self.domain if is_graph else np.zeros_like(self.domain)],
             seed=0,
-        ).pass_rate
+        )
+        return found.pass_rate, np.minimum(found.tier, 2)
 
 
 def tiers(rate: Any) -> Any:
-    return np.digitize(rate, [difficulty.HARD_BELOW, difficulty.EASY_ABOVE])
+    """Return 0 easy, 1 medium, 2 hard."""
+    return 2 - np.digitize(rate, [difficulty.HARD_BELOW, difficulty.EASY_ABOVE])
 
 
 if __name__ == "__main__":

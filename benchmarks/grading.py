@@ -35,10 +35,14 @@ def main() -> None:
     args = parser.parse_args()
     rows = rows_of("labels/answer_pairs")
     references, answers = [row["gold"] for row in rows], [row["pred"] for row in rows]
+    grading.grade(["$x+1$"] * 20, [f"$1+{i}x$" for i in range(20)])  # the workers start
     started = time.perf_counter()
     ours = grading.grade(references, answers)
     seconds = time.perf_counter() - started
+    print(f"ours: {seconds:.1f} s", flush=True)
+    started = time.perf_counter()
     alone = math_verify_alone(references, answers)
+    print(f"math-verify alone: {time.perf_counter() - started:.1f} s", flush=True)
     figures: dict[str, Any] = {"pairs": len(rows), "graded_per_s": round(len(rows) / seconds, 1)}
     figures |= agreement(rows, ours, alone)
     fuzz_s, fuzz_null, slowest = fuzz(answers, 500 if args.quick else 10_000)
@@ -78,11 +82,8 @@ def math_verify_alone(references: list[str], answers: list[str]) -> list[bool]:
     logging.getLogger("math_verify").setLevel(logging.CRITICAL)
 
     def equal(reference: str, answer: str) -> bool:
-        truth = parse(reference, parsing_timeout=None)
-        return any(
-            verify(truth, parse(text, parsing_timeout=None), timeout_seconds=None)
-            for text in (answer, f"${answer}$")
-        )
+        truth = parse(reference)  # with the library's own time limits
+        return any(verify(truth, parse(text)) for text in (answer, f"${answer}$"))
 
     return [
         equal(ref, answer) or equal(f"${ref}$", answer)

@@ -113,8 +113,8 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "rbic_tier", "string", "easy, medium, hard, unsolved", "",
-        "difficulty tier: pass rate > .75, between, < .25; unsolved: no success and < .1. "
-        "Null as rbic_pass_rate",
+        "the most probable tier of the pass rate: > .75, between, < .25; unsolved: no success, and "
+        "a pass rate < .1. Null as rbic_pass_rate",
     ),
     Column(
         "rbic_steps", "int32", ">= 0", "more steps",

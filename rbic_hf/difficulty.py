@@ -20,7 +20,7 @@ from scipy.sparse import coo_array, csr_array
 from scipy.special import betaln, logit
 from scipy.stats import beta
 
-VERSION = 1
+VERSION = 2
 
 Array = npt.NDArray[np.float64]
 
@@ -37,7 +37,8 @@ class Difficulty:
     Attributes:
         pass_rate: (n,) posterior mean in [0, 1]; higher is easier.
         std: (n,) posterior standard deviation.
-        tier: (n,) index into `TIERS`.
+        tier: (n,) index into `TIERS`: the most probable one; unsolved when no rollout succeeded
+            and the pass rate is below .1.
         tier_mass: (n, 4) posterior probability of each tier; rows sum to 1.
         prior: (n,) cross-fitted prior mean in (0, 1).
         kappa: the prior's weight in rollouts.
@@ -82,19 +83,19 @@ def estimate(
     a, b = ok + kappa * prior, (n - ok) + kappa * (1 - prior)
     pass_rate = a / (a + b)
     std = np.sqrt(a * b / ((a + b) ** 2 * (a + b + 1)))
-    below_unsolved, below_hard, below_easy = (
-        beta.cdf(edge, a, b) for edge in (UNSOLVED_BELOW, HARD_BELOW, EASY_ABOVE)
-    )
-    unsolved_mass = np.where((ok == 0) & (n > 0), below_unsolved, 0.0)
-    mass = np.stack(
-        [1 - below_easy, below_easy - below_hard, below_hard - unsolved_mass, unsolved_mass], axis=1
-    )
-    tier = np.select(
-        [pass_rate > EASY_ABOVE, (ok == 0) & (n > 0) & (pass_rate < UNSOLVED_BELOW)],
-        [0, 3],
-        np.where(pass_rate < HARD_BELOW, 2, 1),
-    )
+    three = _three_tiers(a, b)
+    never_solved = (ok == 0) & (n > 0)
+    unsolved_mass = np.where(never_solved, beta.cdf(UNSOLVED_BELOW, a, b), 0.0)
+    mass = np.column_stack([three[:, :2], three[:, 2] - unsolved_mass, unsolved_mass])
+    # the most probable tier: the tier of the mean pass rate shrinks too many rows to medium
+    tier = np.where(never_solved & (pass_rate < UNSOLVED_BELOW), 3, three.argmax(axis=1))
     return Difficulty(pass_rate, std, tier.astype(np.int32), mass, prior, kappa)
+
+
+def _three_tiers(a: Array, b: Array) -> Array:
+    """Return Beta(a, b)'s mass in easy, medium and hard, (n, 3)."""
+    below_hard, below_easy = beta.cdf(HARD_BELOW, a, b), beta.cdf(EASY_ABOVE, a, b)
+    return np.stack([1 - below_easy, below_easy - below_hard, below_hard], axis=1)
 
 
 @dataclass(frozen=True)
@@ -141,23 +142,30 @@ def calibration(
     seen = n // 2
     ok_seen = np.random.default_rng(seed).hypergeometric(ok, n - ok, seen)
     share = (ok - ok_seen) / (n - seen)
-    rates = {
-        "predicted": mean,
-        "share": ok_seen / seen,
-        "estimate": (ok_seen + kappa * mean) / (seen + kappa),
+    of_prior = kappa * mean, kappa * (1 - mean)
+    of_both = of_prior[0] + ok_seen, of_prior[1] + seen - ok_seen
+    tiers = {
+        "predicted": _three_tiers(*of_prior).argmax(axis=1),
+        "share": _tier_of(ok_seen / seen),
+        "estimate": _three_tiers(*of_both).argmax(axis=1),
     }
-    return {name: _calibration(rate, share, n - seen) for name, rate in rates.items()}
+    rates = {"predicted": mean, "share": ok_seen / seen, "estimate": of_both[0] / sum(of_both)}
+    return {
+        name: Calibration(
+            # over a row's rollouts, r (1 - p)^2 + w p^2 with r + w = 1
+            brier=float(
+                np.average(share * (1 - rate) ** 2 + (1 - share) * rate**2, weights=n - seen)
+            ),
+            mae=float(np.abs(rate - share).mean()),
+            tier_accuracy=float((tiers[name] == _tier_of(share)).mean()),
+        )
+        for name, rate in rates.items()
+    }
 
 
-def _calibration(rate: Array, share: Array, num_held: npt.NDArray[np.int32]) -> Calibration:
-    # over a row's rollouts, r (1 - p)^2 + w p^2 with r + w = 1
-    brier = share * (1 - rate) ** 2 + (1 - share) * rate**2
-    edges = [HARD_BELOW, EASY_ABOVE]
-    return Calibration(
-        brier=float(np.average(brier, weights=num_held)),
-        mae=float(np.abs(rate - share).mean()),
-        tier_accuracy=float((np.digitize(rate, edges) == np.digitize(share, edges)).mean()),
-    )
+def _tier_of(rate: Array) -> npt.NDArray[np.int64]:
+    """Return 0 easy, 1 medium, 2 hard of a rate that is known."""
+    return 2 - np.digitize(rate, [HARD_BELOW, EASY_ABOVE])
 
 
 def probe_order(domains: npt.NDArray[np.int32], draws: Sequence[str]) -> npt.NDArray[np.int64]:

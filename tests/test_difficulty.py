@@ -316,7 +316,8 @@ def test_calibration_agrees_with_a_count_by_hand() -> None:
     # every rollout of a row went the same way, so that the half that is drawn does not matter
     ok, n = np.array([2, 0], np.int32), np.array([2, 2], np.int32)
     found = difficulty.calibration(ok, n, np.array([0.5, 0.5]), seed=0)
-    assert found["predicted"] == difficulty.Calibration(0.25, 0.5, 0.0)
+    # kappa is .5: a row is easy or hard, each with the same mass, and easy comes first
+    assert found["predicted"] == difficulty.Calibration(0.25, 0.5, 0.5)
     assert found["share"] == difficulty.Calibration(0.0, 0.0, 1.0)
     # kappa is at its lower bound of .5: (1 + .25) / 1.5 and .25 / 1.5
     assert found["estimate"].mae == pytest.approx(1 / 6, abs=1e-3)
