@@ -136,11 +136,9 @@ class Store:
             try:
                 table = parts[number].read()
             except (OSError, pa.ArrowInvalid) as error:
-                parts = self._without(parts[number], error)
-                wanted, left = left, np.empty(0, np.int64)
-                found, parts = self._locate([keys[i] for i in wanted.tolist()])
-                rows[wanted] = found
-                left = wanted[found >= 0]
+                self._look_again(parts[number], error)
+                rows[left], parts = self._locate([keys[i] for i in left.tolist()])
+                left = left[rows[left] >= 0]
                 continue
             yield chosen, table.take(pa.array(rows[chosen] - starts[number]))
             left = left[~inside]
@@ -209,14 +207,13 @@ class Store:
         found = pc.index_in(pa.array(keys, pa.string()), value_set=pa.concat_arrays(chunks))
         return np.asarray(found.fill_null(-1), np.int64), parts
 
-    def _without(self, part: _Part, error: Exception) -> list[_Part]:
-        """Look again when a part cannot be read: another process merged it, or it is damaged."""
+    def _look_again(self, part: _Part, error: Exception) -> None:
+        """Look for what replaced a part that another process merged, or set a damaged one aside."""
         assert self.folder is not None and part.path is not None
         if part.path.exists():
             _set_aside(part.path, error)
             self.num_damaged += 1
         self._look()
-        return self._parts
 
     def _look(self) -> None:
         """Take the parts that are in the folder now."""
@@ -233,6 +230,7 @@ class Store:
         They are removed after the new one is there. Another process that knows them by name looks
         again when they are gone; a kill in between leaves results twice, of which one is used.
         """
+        self._own = [path for path in self._own if path.exists()]
         if len(self._own) < 2 or self.folder is None:
             return
         paths, self._own = self._own, []
@@ -279,7 +277,13 @@ def _read_keys(paths: list[Path]) -> tuple[list[_Part], list[pa.Schema]]:
 
 
 def _set_aside(path: Path, error: Exception) -> None:
-    """Keep a damaged part under another name, so that its results are computed again."""
+    """Keep a damaged part under another name, so that its results are computed again.
+
+    Raises:
+        OSError: the disk or the network failed, which says nothing about the part.
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        raise error
     logger.warning("cannot read %s (%s); its results are computed again", path, error)
     with contextlib.suppress(OSError):  # not ours to rename, or gone by now
         os.replace(path, path.with_suffix(".damaged"))
