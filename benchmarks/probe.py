@@ -33,7 +33,7 @@ MAX_PROMPT_TOKENS = 1024
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="24 questions instead of 96")
+    parser.add_argument("--quick", action="store_true", help="24 questions instead of 64")
     parser.add_argument("--bare", metavar="FOLDER", help=argparse.SUPPRESS)
     parser.add_argument("--max-new-tokens", type=int, default=64)
     args = parser.parse_args()
@@ -41,7 +41,7 @@ def main() -> None:
     if args.bare:
         serve_bare(args.bare, args.max_new_tokens)
         return
-    rows = rows_of("pools/gsm8k_train")[: 24 if args.quick else 96]
+    rows = rows_of("pools/gsm8k_train")[: 24 if args.quick else 64]
     asked = [prompts.prompt(r["question"], language="en", reference="1") for r in rows]
     rounds = 1 if args.quick else 2
     with tempfile.TemporaryDirectory() as folder:
@@ -159,8 +159,8 @@ def serve_bare(model: str, max_new_tokens: int) -> None:
     from rbic_hf.probers import vllm_engine
 
     sampling = {"temperature": 0.7, "top_p": 0.95, "max_tokens": max_new_tokens}
-    llm = vllm_engine._start(
-        {"engine": {"model": model}, "sampling": sampling, "max_prompt_tokens": MAX_PROMPT_TOKENS}
+    llm = vllm_engine.start(
+        {"engine": {"model": model}, "sampling": sampling, "longest_prompt": MAX_PROMPT_TOKENS}
     )
     llm.chat(
         [[{"role": "user", "content": "1 + 1?"}]], SamplingParams(max_tokens=4), use_tqdm=False
