@@ -61,11 +61,7 @@ def dataset_card(
             (CALIBRATED[name], f"{c.brier:.3f}", f"{c.mae:.3f}", f"{c.tier_accuracy:.1%}")
             for name, c in report.calibration.items()
         ],
-        measured=(
-            f"Pass rates were measured for {report.num_measured.pool:,.0f} rows "
-            f"({report.num_rollouts:,} graded rollouts, {report.num_unknown_rollouts:,} unknown) "
-            "and predicted for the rest."
-        ),
+        measured=f"Pass rates: {report.measured_note()}.",
         domains=_shares(dict(list(report.domains.items())[:DOMAINS_SHOWN])),
         domains_covered=f"{covered} of {len(report.domains)} domains are covered",
         comparisons=[

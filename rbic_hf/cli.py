@@ -172,13 +172,17 @@ def _add_engines(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--prober-model", help="the model's name, where a server has several")
     command.add_argument(
+        "--prober-revision",
+        help="what a server serves under a name may change: a commit, or a date",
+    )
+    command.add_argument(
         "--pass-rate", metavar="COLUMN", help="instead of asking: a column of solve rates, 0 to 1"
     )
     command.add_argument(
         "--num-correct", metavar="COLUMN", help="instead of asking: a column of right rollouts ..."
     )
     command.add_argument(
-        "--num-runs", metavar="COLUMN|N", help="... of so many (default: 8); also for --pass-rate"
+        "--num-runs", metavar="COLUMN|N", help="... of so many; for --pass-rate too (default: 8)"
     )
     command.add_argument("--student", help="model you will train: its tokenizer counts the cost")
     command.add_argument("--no-probe", action="store_true", help="no rollouts: no difficulty tiers")
@@ -253,10 +257,13 @@ def _prober(args: argparse.Namespace, config: RbicConfig) -> Any:
     if len(given) > 1:
         named = " and ".join(f"--{name.replace('_', '-')}" for name in given)
         raise ConfigError(f"{named} exclude each other")
-    if args.prober_model:
+    if args.prober_model or args.prober_revision:
+        if not str(args.prober).startswith(("http://", "https://")):
+            raise ConfigError("--prober-model and --prober-revision go with --prober http://...")
         return ServerProber(
-            (args.prober or "").split(","),
+            args.prober.split(","),
             model=args.prober_model,
+            revision=args.prober_revision or "",
             temperature=config.temperature,
             top_p=config.top_p,
             max_new_tokens=config.max_new_tokens,
@@ -265,11 +272,13 @@ def _prober(args: argparse.Namespace, config: RbicConfig) -> Any:
         if args.num_runs:
             raise ConfigError("--num-runs goes with --pass-rate or --num-correct")
         return args.prober
-    runs = args.num_runs or "8"
+    if args.num_correct and not args.num_runs:
+        raise ConfigError("--num-correct needs --num-runs: right ones of how many?")
+    runs = args.num_runs
     return ColumnProber(
         pass_rate=args.pass_rate,
         num_correct=args.num_correct,
-        num_rollouts=int(runs) if runs.isdigit() else runs,
+        num_rollouts=int(runs) if runs and re.fullmatch(r"-?\d+", runs) else runs,
     )
 
 

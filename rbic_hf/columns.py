@@ -92,7 +92,8 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "rbic_probe", "string", "measured, or why not", "",
-        "measured: rollouts were graded; not_asked: others of its kind were (the limit, or another "
+        "measured: rollouts were graded; given: taken from columns of the dataset; "
+        "not_asked: others of its kind were (the limit, or another "
         "row of its duplicate group); unknown: asked, and no rollout could be graded; too_long: "
         "the prompt is longer than the prober reads; failed: the prober gave up on it; "
         "unverifiable: no answer that can be graded. Null as rbic_rollouts",

@@ -28,7 +28,7 @@ from rbic_hf.grading_numbers import (
 )
 from rbic_hf.workers import WorkerPool
 
-VERSION = 1  # bump when output changes
+VERSION = 2  # bump when output changes
 Verdict = bool | None
 
 _MAX_REFERENCE = 400  # characters; longer is a solution or a proof, not a final answer
@@ -355,10 +355,14 @@ def _candidates(text: str, spans: list[str]) -> tuple[str, ...]:
     has_marks = re.search(r"\$|\\\(|\\\[", whole) is not None
     if not has_marks and re.fullmatch(r"[^A-Za-z]*(?:\b(?:or|and)\b[^A-Za-z]*)+", spans[0]):
         return (_as_math(re.sub("or|and", ", ", spans[0])),)
-    is_formula = not has_marks and ("\\" in whole or not re.search("[A-Za-z]{3,}", whole))
+    is_formula = not has_marks and ("\\" in whole or not _PROSE.search(whole))
     if is_formula or _boxed(text) is not None:
         return (_as_math(spans[0]),)
     return (whole, _as_math(spans[0])) if len(spans[0]) <= _SHORT else (whole,)
+
+
+# Long words, or short ones that are no product of variables.
+_PROSE = re.compile(r"[A-Za-z]{3,}|\b(?:so|it|is|we|he|an|of|to)\b", re.IGNORECASE)
 
 
 def _as_math(text: str) -> str:

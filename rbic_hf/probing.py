@@ -32,6 +32,7 @@ GRADED_AT_ONCE = 4000  # rollouts
 
 # What probing made of a row: the values of `rbic_probe`.
 MEASURED = "measured"
+GIVEN = "given"
 NOT_ASKED = "not_asked"
 UNVERIFIABLE = "unverifiable"
 UNKNOWN = "unknown"
@@ -131,7 +132,17 @@ def _from_given_columns(
         "prober: none; %s of the dataset: %d of %d rows have a value",
         " and ".join(prober.columns), made.num_probed, len(graded),
     )  # fmt: skip
-    outcome = [MEASURED if n else NOT_ASKED for n in graded.tolist()]
+    main = values[str(prober.pass_rate or prober.num_correct)]
+    num_odd = sum(
+        main[i] is not None and not n
+        for i, n in zip(pool.places.tolist(), graded.tolist(), strict=True)
+    )
+    if num_odd:
+        logger.warning(
+            "%d rows have a value that is ignored: pass rates lie between 0 and 1 (not percent), "
+            "counts between 0 and the number of rollouts", num_odd,
+        )  # fmt: skip
+    outcome = [GIVEN if n else NOT_ASKED for n in graded.tolist()]
     return Rollouts(graded, correct, np.zeros_like(graded), outcome, [None] * len(graded))
 
 
@@ -151,7 +162,7 @@ def _from_own_columns(dataset: Dataset, pool: Pool, columns: dict[str, Any]) -> 
     if not graded.any():
         return None
     outcome = [
-        MEASURED if n else was or NOT_ASKED
+        was or (MEASURED if n else NOT_ASKED)
         for n, was in zip(graded.tolist(), _at(dataset, "rbic_probe", pool), strict=True)
     ]
     return Rollouts(
@@ -210,14 +221,17 @@ def _ask(
     """Say what it will cost, then ask what the store does not hold; return what went wrong."""
     config = request.config
     wanted = rollouts.missing(store, asked, n=config.num_rollouts, seed=config.seed)
+    num_questions = len({_identity(messages) for messages in asked})
     if not wanted.prompts:
+        logger.warning("all %d questions to ask were answered before", num_questions)
         return {}
     longest = prober.spec.get("max_new_tokens")
     longest = longest if isinstance(longest, int) else None
     logger.warning(
-        "probing %d questions of %d gradable rows: %d rollouts%s with %s; the other rows' pass "
-        "rates are predicted",
-        len(wanted.prompts), gradable.sum(), wanted.num_rollouts,
+        "probing %d questions of %d gradable rows, the others' pass rates are predicted: "
+        "%d answered before, %d to ask, %d rollouts%s with %s",
+        num_questions, gradable.sum(), num_questions - len(wanted.prompts), len(wanted.prompts),
+        wanted.num_rollouts,
         f", at most {wanted.num_rollouts * longest:,} tokens," if longest else "",
         prober.spec.get("prober", "your own prober"),
     )  # fmt: skip

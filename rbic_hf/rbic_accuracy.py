@@ -13,6 +13,7 @@ not cost the ten seconds that importing evaluate takes.
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -21,6 +22,8 @@ import numpy as np
 
 from rbic_hf.errors import DataError
 from rbic_hf.graders import resolve_grader
+
+logger = logging.getLogger("rbic_hf")
 
 
 def accuracy(
@@ -46,18 +49,30 @@ def accuracy(
         num_unknown: answers that nobody can judge; they count neither as right nor as wrong.
 
     Raises:
-        DataError: predictions and references differ in number.
+        DataError: predictions and references differ in number, or are no texts.
     """
     if len(predictions) != len(references):
         raise DataError(f"{len(predictions)} predictions for {len(references)} references")
+    for name, values in (("predictions", predictions), ("references", references)):
+        odd = [v for v in values if not isinstance(v, str | list | tuple)]
+        if odd or (name == "references" and not all(isinstance(v, str) for v in values)):
+            raise DataError(f"{name} must be texts, not {type((odd or list(values))[0]).__name__}")
     answers = [[p] if isinstance(p, str) else list(p) for p in predictions]
     pairs = [(ref, a) for ref, of_item in zip(references, answers, strict=True) for a in of_item]
-    judged = resolve_grader(grader).grade([ref for ref, _ in pairs], [a for _, a in pairs])
+    judge = resolve_grader(grader)
+    # GSM8K keeps the solution before the answer
+    short = [ref if grader else ref.rpartition("####")[2].strip() for ref, _ in pairs]
+    judged = judge.grade(short, [answer for _, answer in pairs])
     item = np.repeat(np.arange(len(answers)), [len(of_item) for of_item in answers])
     graded = np.array([verdict is not None for verdict in judged], bool)
     right = np.array([verdict is True for verdict in judged], bool)
     num_graded = np.bincount(item, graded, len(answers))
     num_right = np.bincount(item, right, len(answers))
+    if not graded.all():
+        logger.warning(
+            "%d of %d answers cannot be judged and count neither as right nor as wrong",
+            (~graded).sum(), len(graded),
+        )  # fmt: skip
     shares = num_right[num_graded > 0] / num_graded[num_graded > 0]
     return {
         "accuracy": float(shares.mean()) if len(shares) else None,

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 ROWS_FOR_COVERAGE = 5000  # coverage is a mean; this many rows give it to three digits
 DOMAINS_SHOWN = 12
 
+CALIBRATION_NOTE = (
+    "lower Brier and MAE are better; compare by Brier: so few rollouts do not show a row's tier"
+)
+ROWS_TO_CALIBRATE = 20
+
 CALIBRATED = {
     "predicted": "predicted, not asked",
     "share": "share of half the rollouts",
@@ -62,10 +67,11 @@ class Report:
         tiers: tier -> share of the cost; empty when nothing was probed.
         domains: label -> share of the cost, largest first.
         num_measured: clean rows whose pass rate was measured, before and after.
+        num_given: of these, the clean rows whose rollouts are columns of the dataset.
         num_unknown_rollouts: rollouts that nobody could grade.
         num_rollouts: rollouts that were graded.
         calibration: "predicted", "share", "estimate" -> how well they predict rollouts that were
-            held aside; empty when no row has two graded rollouts.
+            held aside; empty when fewer than 20 rows have two graded rollouts.
         contribution: mean contribution; higher teaches more.
         depth: mean depth of the reasoning.
         coverage: mean cosine of a pool row to its nearest kept row, by embedding.
@@ -81,6 +87,7 @@ class Report:
     tiers: dict[str, Share]
     domains: dict[str, Share]
     num_measured: Share
+    num_given: int
     num_unknown_rollouts: int
     num_rollouts: int
     calibration: dict[str, difficulty.Calibration]
@@ -104,6 +111,16 @@ class Report:
                 "max_new_tokens, or the grader failed); no tiers were used"
             )
         return "not measured (no rollouts); no tiers were used"
+
+    def measured_note(self) -> str:
+        """Return where the pass rates come from."""
+        where = "rollouts by columns of the dataset" if self.num_given else "rollouts graded"
+        unknown = f", {self.num_unknown_rollouts:,} unknown" if self.num_unknown_rollouts else ""
+        rest = "; predicted for the rest" if self.num_measured.pool < self.rows.pool else ""
+        return (
+            f"{self.num_rollouts:,} {where}{unknown}; known for {int(self.num_measured.pool):,} "
+            f"rows ({int(self.num_measured.kept):,} kept){rest}"
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return the numbers as a JSON-able dict."""
@@ -147,6 +164,7 @@ def report(
         tiers=_by(tables.values_of(whole, "rbic_tier"), cost, clean, kept, TIERS),
         domains=_by(tables.values_of(whole, "rbic_domain_label"), cost, clean, kept, None),
         num_measured=_amount((np.nan_to_num(rollouts) > 0).astype(float), clean, kept),
+        num_given=int(_is_given(whole)[clean].sum()),
         num_unknown_rollouts=int(np.nansum(_numbers(whole, "rbic_unknown"))),
         num_rollouts=int(np.nansum(rollouts)),
         calibration=_calibration(whole, clean, seed),
@@ -248,13 +266,20 @@ def _coverage(
     return Comparison(1.0, nearest(kept), nearest(twin))
 
 
+def _is_given(whole: Dataset) -> npt.NDArray[np.bool_]:
+    return np.array([outcome == "given" for outcome in _optional(whole, "rbic_probe")], bool)
+
+
 def _calibration(
     whole: Dataset, clean: npt.NDArray[np.int64], seed: int
 ) -> dict[str, difficulty.Calibration]:
     ok, n, prior = (
         _numbers(whole, name)[clean] for name in ("rbic_correct", "rbic_rollouts", "rbic_prior")
     )
-    known = np.isfinite(prior) & np.isfinite(ok) & np.isfinite(n)
+    # what columns give was rolled out elsewhere, or is a share that was counted as rollouts
+    known = np.isfinite(prior) & np.isfinite(ok) & np.isfinite(n) & ~_is_given(whole)[clean]
+    if (n[known] >= 2).sum() < ROWS_TO_CALIBRATE:
+        return {}
     return difficulty.calibration(
         ok[known].astype(np.int32), n[known].astype(np.int32), prior[known], seed=seed
     )
@@ -283,17 +308,14 @@ def _tier_lines(r: Report) -> list[str]:
         return [f"difficulty: {r.difficulty_note()}"]
     lines = [f"  {'tier':12}{'pool':>14}{'kept':>14}   of the cost"]
     lines += [f"  {name:12}{s.pool:>14.1%}{s.kept:>14.1%}" for name, s in r.tiers.items()]
-    lines.append(
-        f"difficulty: {r.num_rollouts:,} rollouts graded, {r.num_unknown_rollouts:,} unknown; "
-        f"measured for {int(r.num_measured.pool):,} rows ({int(r.num_measured.kept):,} kept), "
-        "predicted for the rest"
-    )
+    lines.append(f"difficulty: {r.measured_note()}")
     if r.calibration:
-        lines += ["", f"  {'held-aside rollouts':28}{'Brier':>8}{'MAE':>8}{'tiers':>8}"]
+        lines += ["", f"  {'half the rollouts, held aside':30}{'Brier':>8}{'MAE':>8}{'tiers':>8}"]
         lines += [
-            f"  {CALIBRATED[name]:28}{c.brier:>8.3f}{c.mae:>8.3f}{c.tier_accuracy:>8.1%}"
+            f"  {CALIBRATED[name]:30}{c.brier:>8.3f}{c.mae:>8.3f}{c.tier_accuracy:>8.1%}"
             for name, c in r.calibration.items()
         ]
+        lines.append(f"  {CALIBRATION_NOTE}")
     return lines
 
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +42,7 @@ SECONDS_PER_FLUSH = 20.0
 # After so many prompts, or so long, the first estimate of the whole run is told.
 PROMPTS_TO_MEASURE = 32
 SECONDS_TO_MEASURE = 60.0
+BATCH_PAUSE_S = 0.5
 
 
 def prompt_seed(messages: Prompt, seed: int) -> int:
@@ -151,7 +152,10 @@ def _probed(
     seeds = [prompt_seed(prompt, seed) + first for prompt in prompts]
     left = set(range(len(prompts)))
     try:
-        answers = iter(prober.probe(prompts, n=n, seeds=seeds))
+        found = prober.probe(prompts, n=n, seeds=seeds)
+        if not isinstance(found, Iterable):
+            raise ModelError(f"the prober returned {type(found).__name__}, not an iterator")
+        answers = iter(found)
         try:
             for answer in answers:
                 place, samples = _checked(answer, left, n)
@@ -169,14 +173,10 @@ def _probed(
 
 
 def _checked(answer: Any, left: set[int], n: int) -> tuple[int, list[Sample] | None]:
-    try:
-        place, samples = answer
-        known = place in left
-    except (TypeError, ValueError):
-        raise ModelError(
-            f"the prober yielded {type(answer).__name__}, not (place, samples)"
-        ) from None
-    if not known:
+    if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], int)):
+        raise ModelError(f"the prober yielded {type(answer).__name__}, not (place, samples)")
+    place, samples = answer
+    if place not in left:
         raise ModelError(f"the prober yielded place {place!r} twice, or a place that is no prompt")
     if samples is None:
         return place, None
@@ -238,39 +238,57 @@ class _Writing:
 
 
 class _Meter:
-    """Says once, as soon as it is known, how many tokens and minutes the whole run takes."""
+    """Says once, as soon as it is known, how many tokens and minutes the whole run takes.
+
+    Engines yield prompt by prompt, or a batch at once and then nothing for a while.
+    """
 
     def __init__(self, total: int, say: Callable[[str], None]) -> None:
         self._total = total
         self._say = say
         self._started = time.monotonic()
-        self._first: tuple[float, int] | None = None  # time and rollouts of the first answers
+        self._first: tuple[float, int] | None = None  # when the first batch came, its rollouts
+        self._last = self._started
+        self._is_first_batch = True
         self._num_prompts = self._num_rollouts = self._num_tokens = 0
         self._told = False
 
     def count(self, samples: Sequence[Sample], n: int) -> None:
+        now = time.monotonic()
+        if self._first is not None:
+            pause = now - self._last
+            self._is_first_batch &= pause < BATCH_PAUSE_S
+            if pause >= BATCH_PAUSE_S:
+                self._tell_after_a_batch(pause)
+            elif self._num_prompts >= PROMPTS_TO_MEASURE and now - self._first[0] > 5:
+                self._tell(self._pace(now))
         self._num_prompts += 1
         self._num_rollouts += n
         self._num_tokens += sum(sample.num_tokens or 0 for sample in samples)
-        now = time.monotonic()
-        if self._first is None or now - self._first[0] < 0.5:  # a whole batch at once
+        self._last = now
+        if self._is_first_batch:
             self._first = (self._first or (now, 0))[0], self._num_rollouts
-        settled = (
-            self._num_prompts >= PROMPTS_TO_MEASURE or now - self._started > SECONDS_TO_MEASURE
-        )
-        if settled and not self._told:
-            self._told = True
-            self._tell(now)
 
-    def _tell(self, now: float) -> None:
+    def _tell_after_a_batch(self, pause: float) -> None:
+        """Tell from the batches that are complete; the one that comes now took the `pause`."""
+        long_enough = self._last - self._started > SECONDS_TO_MEASURE
+        if long_enough or self._num_prompts >= PROMPTS_TO_MEASURE:
+            assert self._first is not None
+            only_one = self._num_rollouts == self._first[1]
+            # the first batch's own time holds the engine's start
+            self._tell(pause / self._num_rollouts if only_one else self._pace(self._last))
+
+    def _pace(self, now: float) -> float:
+        """Return seconds per rollout since the first batch."""
         assert self._first is not None
         since, before = self._first
-        if self._num_rollouts == before:  # one batch so far: its time holds the engine's start too
-            since, before = self._started, 0
-        left = self._total - self._num_rollouts
-        seconds = left * (now - since) / max(self._num_rollouts - before, 1)
-        if left == 0 or seconds < 5:
+        return (now - since) / max(self._num_rollouts - before, 1)
+
+    def _tell(self, pace: float) -> None:
+        seconds = (self._total - self._num_rollouts) * pace
+        if self._told or seconds < 5:
             return
+        self._told = True
         tokens = ""
         if self._num_tokens:
             each = self._num_tokens / self._num_rollouts

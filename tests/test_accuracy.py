@@ -22,6 +22,7 @@ from rbic_hf.rbic_accuracy import accuracy
         ([["4", "5", "4", "4"], []], ["4", "6"], (0.75, 1, 4, 3, 0)),
         (["because it is so"], ["a proof of this statement would go beyond the page"],
          (None, 0, 0, 0, 1)),
+        (["7", "\\boxed{8}"], ["3 + 4 = 7\n#### 7", "so it is\n#### 9"], (0.5, 2, 2, 1, 0)),
         ([], [], (None, 0, 0, 0, 0)),
     ],
 )  # fmt: skip
@@ -47,6 +48,14 @@ def test_a_users_grader_is_asked() -> None:
 def test_unequal_numbers_are_an_error() -> None:
     with pytest.raises(DataError, match="2 predictions for 1 references"):
         accuracy(["1", "2"], ["1"])
+
+
+@pytest.mark.parametrize(
+    ("predictions", "references"), [([4], ["4"]), ([None], ["4"]), (["4"], [4]), (["4"], [["4"]])]
+)
+def test_what_is_no_text_is_an_error(predictions: Any, references: Any) -> None:
+    with pytest.raises(DataError, match="must be texts, not"):
+        accuracy(predictions, references)
 
 
 def test_importing_it_loads_no_evaluate() -> None:

@@ -72,7 +72,7 @@ def test_the_text_shows_all_three_shares_and_what_was_predicted(scored: Dataset)
     assert "set aside: 1 duplicate, 1 too_long" in text
     for name, share in (("rows", "50.00%"), ("tokens", "30.00%"), ("cost", "30.00%")):
         assert any(line.split()[:1] == [name] and share in line for line in text.splitlines())
-    assert "6 rollouts graded, 2 unknown; measured for 2 rows (1 kept)" in text
+    assert "6 rollouts graded, 2 unknown; known for 2 rows (1 kept); predicted for" in text
     assert "domains covered: 2 of 2" in text
     assert "25.0% of the questions" in text
 
@@ -80,3 +80,30 @@ def test_the_text_shows_all_three_shares_and_what_was_predicted(scored: Dataset)
 def test_a_report_is_json_able(scored: Dataset) -> None:
     report = rbic_hf.report(scored, rbic_hf.select(scored, 0.3))
     assert json.loads(json.dumps(report.as_dict()))["rows"] == {"pool": 4, "kept": 2}
+
+
+def test_calibration_is_shown_for_enough_measured_rows_and_not_for_given_ones(
+    scored: Dataset,
+) -> None:
+    def many(num_rows: int, outcome: str) -> rbic_hf.Report:
+        whole = Dataset.from_dict({
+            "rbic_status": ["clean"] * num_rows, "rbic_rank": list(range(num_rows)),
+            "rbic_key": [str(i) for i in range(num_rows)], "rbic_domain": [0] * num_rows,
+            "rbic_domain_label": ["all"] * num_rows, "rbic_contribution": [0.5] * num_rows,
+            "rbic_duplicate_group": list(range(num_rows)), "rbic_tokens": [10] * num_rows,
+            "rbic_cost": [10.0] * num_rows, "rbic_rollouts": [4] * num_rows,
+            "rbic_correct": [4 * (i % 2) for i in range(num_rows)],
+            "rbic_unknown": [0] * num_rows, "rbic_prior": [0.5] * num_rows,
+            "rbic_tier": [("hard", "easy")[i % 2] for i in range(num_rows)],
+            "rbic_probe": [outcome] * num_rows,
+        })  # fmt: skip
+        return rbic_hf.report(whole, rbic_hf.select(whole, 0.5))
+
+    found = many(20, "measured")
+    assert found.calibration["predicted"].brier == pytest.approx(0.25)
+    assert found.calibration["share"].brier == 0
+    assert "share of half the rollouts" in str(found) and "compare by Brier" in str(found)
+    assert many(19, "measured").calibration == {}
+    given = many(20, "given")
+    assert (given.calibration, given.num_given) == ({}, 20)
+    assert "80 rollouts by columns of the dataset; known for 20 rows" in str(given)

@@ -197,6 +197,29 @@ def test_the_cost_is_told_once_it_is_measured(monkeypatch: pytest.MonkeyPatch) -
     assert line.startswith("measured on 2 of 200 rollouts: 50 tokens a rollout, about 10,000 in")
 
 
+def test_the_pace_of_batches_is_told_without_the_start_of_the_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("rbic_hf.rollouts.time.monotonic", lambda: now[0])
+
+    class Batches:
+        spec: Mapping[str, Any] = {"prober": "batches"}
+
+        def probe(self, prompts: Any, *, n: int, seeds: Any) -> Iterator[Probed]:
+            for place in range(len(prompts)):
+                if place % 20 == 0:
+                    now[0] += 600 if place == 0 else 30  # the first holds the model's loading
+                yield place, [Sample("x", "stop", 50)] * n
+
+    said: list[str] = []
+    store, prompts = Store(None), [prompt(str(i)) for i in range(200)]
+    ask(Batches(), store, missing(store, prompts, n=2, seed=0), seed=0, say=said.append)
+    # told when the second batch comes: 20 prompts in 30 s, and 180 of them are left
+    [line] = said
+    assert line.startswith("measured on 40 of 400 rollouts") and line.endswith("about 4 min left")
+
+
 @pytest.mark.parametrize(
     ("seconds", "shown"), [(4.4, "4 s"), (119, "119 s"), (600, "10 min"), (9000, "2.5 h")]
 )

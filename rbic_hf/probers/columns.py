@@ -14,6 +14,7 @@ from rbic_hf.errors import ConfigError, DataError
 
 Ints = npt.NDArray[np.int32]
 
+ROLLOUTS_OF_A_SHARE = 8
 MOST_ROLLOUTS = 1000  # more than that only says that a share was taken for a count
 
 
@@ -28,12 +29,13 @@ class ColumnProber:
         pass_rate: column of shares in [0, 1]; higher is easier.
         num_correct: column of counts.
         num_rollouts: column of counts; or, a whole number, the same for all rows. With `pass_rate`
-            it says how many rollouts a share stands for: the more, the less the prior weighs.
+            it says how many rollouts a share stands for: the more, the less the prior weighs; None:
+            8.
     """
 
     pass_rate: str | None = None
     num_correct: str | None = None
-    num_rollouts: str | int = 8
+    num_rollouts: str | int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be read.
@@ -43,6 +45,10 @@ class ColumnProber:
         """
         if (self.pass_rate is None) == (self.num_correct is None):
             raise ConfigError("give ColumnProber either pass_rate= or num_correct=")
+        if self.num_rollouts is None and self.pass_rate is not None:
+            object.__setattr__(self, "num_rollouts", ROLLOUTS_OF_A_SHARE)
+        if self.num_rollouts is None:
+            raise ConfigError("num_correct= needs num_rollouts=: of how many?")
         if isinstance(self.num_rollouts, str):
             return
         whole = isinstance(self.num_rollouts, Integral) and not isinstance(self.num_rollouts, bool)
@@ -85,22 +91,24 @@ class ColumnProber:
         """Return (rollouts, correct ones), both (num_rows,); 0 rollouts where nothing is known.
 
         Raises:
-            DataError: no row has a usable value.
+            DataError: no more than half of the values are usable.
         """
         if isinstance(self.num_rollouts, str):
             asked = _numbers(columns[self.num_rollouts])
         else:
-            asked = np.full(num_rows, float(self.num_rollouts))
+            asked = np.full(num_rows, float(self.num_rollouts or 0))
         if self.pass_rate is not None:
             share = _numbers(columns[self.pass_rate])
             correct = np.round(np.where((share >= 0) & (share <= 1), share, np.nan) * asked)
         else:
             correct = _numbers(columns[str(self.num_correct)])
+        given = np.isfinite(_numbers(columns[str(self.pass_rate or self.num_correct)]))
         usable = (asked >= 1) & (asked <= MOST_ROLLOUTS) & (correct >= 0) & (correct <= asked)
-        if not usable.any():
+        if 2 * usable.sum() <= given.sum() or not usable.any():
             raise DataError(
-                f"no usable value in {', '.join(map(repr, self.columns))}: pass rates lie between "
-                f"0 and 1, counts between 0 and the number of rollouts"
+                f"{int(usable.sum())} of {int(given.sum())} values in "
+                f"{', '.join(map(repr, self.columns))} are usable: pass rates lie between 0 and 1 "
+                "(not percent), counts between 0 and the number of rollouts"
             )
         return (
             np.where(usable, asked, 0).astype(np.int32),

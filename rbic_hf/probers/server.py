@@ -153,12 +153,16 @@ class ServerProber:
                 last = error
             except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:
                 last = error
-        raise ModelError(f"no answer from {self.shown_urls}: {self.shown(last)}")
+        hint = "" if all(url.endswith("/v1") for url in self.urls) else "; did you mean .../v1?"
+        raise ModelError(f"no answer from {self.shown_urls}: {self.shown(last)}{hint}")
 
     def _chosen(self, url: str, models: list[Any]) -> tuple[str, int | None]:
         names = [model.id for model in models]
         if self._model is None and len(names) != 1:
-            raise ConfigError(f"{url} serves {', '.join(names) or 'nothing'}; name one with model=")
+            raise ConfigError(
+                f"{url} serves {', '.join(names) or 'nothing'}; name one with model= "
+                "(--prober-model)"
+            )
         name = self._model or names[0]
         windows = [getattr(model, "max_model_len", None) for model in models if model.id == name]
         window = windows[0] if windows else None

@@ -31,6 +31,7 @@ _TRIES_PER_PROMPT = 5  # a prompt on which a living server fails this often is l
 _TEMPLATE_TOKENS = 256  # what a chat template may add to a prompt
 _REASONS = {"stop": ENDED, "length": CUT, "content_filter": "filtered", "tool_calls": "tool_calls"}
 _TOO_LONG = re.compile(r"context length|context window|too long|max_model_len|maximum.{0,40}token")
+SECONDS_OF_SILENCE = 10.0  # after which the user is told what is being waited for
 _BAD_REQUEST = (400, 413, 422)
 _CONTROL: list[ChatMessage] = [{"role": "user", "content": "1 + 1 = ?"}]
 
@@ -53,6 +54,7 @@ class Asking:
         self._answers = answers
         self._num_answered = 0
         self._can_count = True
+        self._has_warned = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
         self._running = threading.Event()
@@ -132,6 +134,12 @@ class Asking:
                 return samples
             now = time.monotonic()
             failing_since = failing_since or now
+            if now - failing_since > SECONDS_OF_SILENCE and not self._has_warned:
+                self._has_warned = True
+                logger.warning(
+                    "the server fails (%s); waiting up to %.0f s",
+                    self._prober.shown(error), self._prober.patience_s,
+                )  # fmt: skip
             is_late = now - failing_since > self._prober.patience_s
             if status_of(error) in _BAD_REQUEST:
                 if await self._lives():
@@ -146,9 +154,10 @@ class Asking:
                 if await self._lives():
                     return self._given_up(error)
                 if is_late:
+                    shown = self._prober.shown(error).rstrip(".")
                     raise ModelError(
                         f"no answer from {self._prober.shown_urls} for "
-                        f"{now - failing_since:.0f} s: {self._prober.shown(error)}; what was "
+                        f"{now - failing_since:.0f} s: {shown}; what was "
                         "answered is kept, the next run goes on from there"
                     )
 
