@@ -2,14 +2,14 @@
 
     python benchmarks/probe_memory.py [--quick]
 
-100,000 questions, four rollouts of about 1,000 characters each, graded; the whole of `score` runs,
-and the resident memory is watched from the start of probing to its end. Also what the store costs a
-rollout. The last line is JSON; it is appended to benchmarks/results/probe_memory.jsonl.
+100,000 questions, four rollouts of about 1,000 characters each, graded; `score` runs to the end of
+probing, and the resident memory is watched from its start. Also what a rollout costs in all. The last line is JSON; it is appended to benchmarks/results/probe_memory.jsonl.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import resource
 import tempfile
 import threading
@@ -38,19 +38,28 @@ def main() -> None:
     watch = Watch()
     original: Any = refinery.probe_pool
 
+    found: Any = None
+
     def watched(*arguments: Any) -> Any:
+        nonlocal found
         with watch:
-            return original(*arguments)
+            found = original(*arguments)
+        raise StopIteration  # what follows is not measured
 
     refinery.probe_pool = watched
     config = rbic_hf.RbicConfig(num_neighbors=5, num_domains=20, duplicate_threshold=1.0)
     prober = Quick()
     with tempfile.TemporaryDirectory() as cache:
-        scored = rbic_hf.score(
-            questions(num_rows), config=config, encoder=Directions(), prober=prober, cache_dir=cache
-        )
+        with contextlib.suppress(StopIteration):
+            rbic_hf.score(
+                questions(num_rows),
+                config=config,
+                encoder=Directions(),
+                prober=prober,
+                cache_dir=cache,
+            )
         size = sum(path.stat().st_size for path in Path(cache).rglob("*.parquet"))
-    measured = sum(outcome == "measured" for outcome in scored["rbic_probe"])
+    measured = sum(outcome == "measured" for outcome in found.outcome)
     finish(
         "probe_memory",
         {

@@ -32,8 +32,8 @@ logger = logging.getLogger("rbic_hf")
 
 FLUSH_SECONDS = 30.0
 PARTS_TO_MERGE = 128
-MERGE_BYTES = 16 << 20
-SMALL_PART_BYTES = 1 << 20
+MERGE_BYTES = 16 << 20  # of a row group, in memory
+SMALL_PART_BYTES = 4 << 20
 LOOKS = 20
 
 
@@ -70,8 +70,17 @@ class _Part:
     path: Path | None = None
     table: pa.Table | None = None
 
-    def read(self) -> pa.Table:
-        return self.table if self.table is not None else pq.read_table(self.path)
+    def tables(self) -> Iterator[tuple[int, pa.Table]]:
+        """Yield (row number of the first row, rows), a row group at a time."""
+        if self.table is not None:
+            yield 0, self.table
+            return
+        first = 0
+        with pq.ParquetFile(self.path) as file:
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group)
+                yield first, table
+                first += len(table)
 
 
 class Store:
@@ -122,26 +131,26 @@ class Store:
         return known, table.take(pa.array(np.argsort(places, kind="stable")))
 
     def scan(self, keys: Sequence[str]) -> Iterator[tuple[npt.NDArray[np.int64], pa.Table]]:
-        """Yield, part by part, (places in `keys`, the table of their results); each place once.
+        """Yield, piece by piece, (places in `keys`, the table of their results); each place once.
 
-        One part is in memory at a time.
+        One row group of one part is in memory at a time.
         """
         rows, parts = self._locate(keys)
         left = np.flatnonzero(rows >= 0)
         while len(left):
             starts = np.cumsum([0, *(len(part.keys) for part in parts)])
             number = int(np.searchsorted(starts, rows[left[0]], side="right")) - 1
-            inside = (rows[left] >= starts[number]) & (rows[left] < starts[number + 1])
-            chosen = left[inside]
             try:
-                table = parts[number].read()
+                for offset, table in parts[number].tables():
+                    place = rows[left] - starts[number] - offset
+                    inside = (place >= 0) & (place < len(table))
+                    if inside.any():
+                        yield left[inside], table.take(pa.array(place[inside]))
+                        left = left[~inside]
             except (OSError, pa.ArrowInvalid) as error:
                 self._look_again(parts[number], error)
                 rows[left], parts = self._locate([keys[i] for i in left.tolist()])
                 left = left[rows[left] >= 0]
-                continue
-            yield chosen, table.take(pa.array(rows[chosen] - starts[number]))
-            left = left[~inside]
 
     def add(
         self,
@@ -234,12 +243,21 @@ class Store:
         if len(self._own) < 2 or self.folder is None:
             return
         paths, self._own = self._own, []
-        merged = _write(self.folder, _joined(pq.read_table(path) for path in paths))
+        num_bytes = 0
+
+        def tables() -> Iterator[pa.Table]:
+            nonlocal num_bytes
+            for path in paths:
+                table = pq.read_table(path)
+                num_bytes += table.nbytes
+                yield table
+
+        merged = _write(self.folder, _joined(tables()))
         part = _Part(pq.read_table(merged, columns=["key"])["key"], merged)
         self._parts = [p for p in self._parts if p.path not in set(paths)] + [part]
         for path in paths:
             path.unlink(missing_ok=True)
-        if merged.stat().st_size < SMALL_PART_BYTES:  # it is merged again with those to come
+        if num_bytes < SMALL_PART_BYTES:  # it is merged again with those to come
             self._own.append(merged)
 
     def _check_types(self, table: pa.Table) -> None:
