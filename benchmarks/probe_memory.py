@@ -3,7 +3,8 @@
     python benchmarks/probe_memory.py [--quick]
 
 100,000 questions, four rollouts of about 1,000 characters each, graded; `score` runs to the end of
-probing, and the resident memory is watched from its start. Also what a rollout costs in all. The last line is JSON; it is appended to benchmarks/results/probe_memory.jsonl.
+probing, and the resident memory is watched from its start. Also what a rollout costs in all.
+The last line is JSON; it is appended to benchmarks/results/probe_memory.jsonl.
 """
 
 from __future__ import annotations
