@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -173,9 +174,9 @@ def _probed(
 
 
 def _checked(answer: Any, left: set[int], n: int) -> tuple[int, list[Sample] | None]:
-    if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], int)):
+    if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], Integral)):
         raise ModelError(f"the prober yielded {type(answer).__name__}, not (place, samples)")
-    place, samples = answer
+    place, samples = int(answer[0]), answer[1]
     if place not in left:
         raise ModelError(f"the prober yielded place {place!r} twice, or a place that is no prompt")
     if samples is None:

@@ -96,7 +96,7 @@ class Store:
         self._pending: list[pa.Table] = []
         self._own: list[Path] = []  # small parts of this run, to be merged
         self._schema: pa.Schema | None = None
-        self.num_damaged = 0  # parts that turned out to be unreadable
+        self._damaged: set[Path] = set()  # parts that turned out to be unreadable
         self._last_flush = time.monotonic()
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
@@ -221,15 +221,20 @@ class Store:
         assert self.folder is not None and part.path is not None
         if part.path.exists():
             _set_aside(part.path, error)
-            self.num_damaged += 1
+            self._damaged.add(part.path)  # where it could not be renamed, it is not tried again
         self._look()
+
+    @property
+    def num_damaged(self) -> int:
+        """Parts that turned out to be unreadable while they were read."""
+        return len(self._damaged)
 
     def _look(self) -> None:
         """Take the parts that are in the folder now."""
         assert self.folder is not None
         in_memory = [part for part in self._parts if part.path is None]
         parts, schemas = _parts_of(self.folder)
-        self._parts = parts + in_memory
+        self._parts = [part for part in parts if part.path not in self._damaged] + in_memory
         if schemas:  # the folder's, also when other processes take its parts away
             self._schema = schemas[0]
 

@@ -329,3 +329,23 @@ def test_a_part_whose_values_are_damaged_is_set_aside(tmp_path: Path) -> None:
     assert store.num_damaged == 1
     assert store.known(["k1"]).tolist() == [False]
     assert [path.suffix for path in tmp_path.iterdir()] == [".damaged"]
+
+
+def test_a_damaged_part_that_cannot_be_renamed_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store(tmp_path) as store:
+        put(store, **{f"k{i}": i for i in range(1000)})
+    store = Store(tmp_path)
+
+    def fails(*_: object) -> None:
+        raise PermissionError("read-only")
+
+    def damaged(part: object) -> object:
+        raise OSError("not a Parquet file")
+
+    monkeypatch.setattr("rbic_hf.store.os.replace", fails)
+    monkeypatch.setattr("rbic_hf.store._Part.tables", damaged)
+    assert get(store, "k1") == {}
+    assert store.num_damaged == 1
+    assert store.known(["k1"]).tolist() == [False]
