@@ -17,7 +17,6 @@ from scipy.sparse import csr_array
 from tqdm.auto import tqdm
 
 from rbic_hf import (
-    cached,
     contribution,
     difficulty,
     domain_labels,
@@ -30,16 +29,16 @@ from rbic_hf import (
     steps,
     tables,
 )
+from rbic_hf.answers import check_answers
 from rbic_hf.config import METHODS, UNITS, Method, RbicConfig, Unit, check_choice, check_ratio
 from rbic_hf.errors import ConfigError
-from rbic_hf.graders import Grader, GraderFunction, OwnGrader
+from rbic_hf.graders import Grader, GraderFunction
 from rbic_hf.pool import Pool, embed_pool, read_pool
 from rbic_hf.probers.columns import ColumnProber
 from rbic_hf.probing import Rollouts, probe_pool
 from rbic_hf.protocols import Encoder, Prober
 from rbic_hf.request import CacheDir, Provenance, Request, check_request
 from rbic_hf.splits import AnyDataset, Split
-from rbic_hf.store import Store
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -220,7 +219,7 @@ def _score(dataset: Dataset, request: Request, made: Provenance) -> Dataset:
     rollouts = probe_pool(dataset, pool, columns, where.domain, where.group, request, made)
     gradient = _estimate(rollouts, pool, where, config, made)
     complexity = _complexities(pool)
-    answers = _check_answers(pool, request)
+    answers = check_answers(pool, request)
     teaches = _contributions(complexity, answers, gradient, pool)
     order = _pick_order(teaches, gradient, pool, where, config)
 
@@ -295,33 +294,6 @@ def _estimate(
 def _complexities(pool: Pool) -> list[steps.Complexity]:
     bar = tqdm(pool.readings, desc="Reading reasoning", unit="row", leave=False)
     return [steps.measure(r.response, answer=r.own_answer) for r in bar]
-
-
-def _check_answers(pool: Pool, request: Request) -> list[str]:
-    """Return verified, contradicted or unverifiable: the row's own answer against its reference."""
-    grader = request.grader
-    store = Store.open(request.cache_dir, "verdicts", grader.spec)
-    # the user's grader expects what it gets of a model: a whole text
-    whole = isinstance(grader, OwnGrader)
-    pairs = [(r.reference, (r.response if whole else r.own_answer) or "") for r in pool.readings]
-    answered = [
-        i
-        for i, reading in enumerate(pool.readings)
-        # a row whose reference is its own answer proves nothing by agreeing with itself
-        if reading.is_reference_given and pairs[i][1] and grader.is_gradable(pairs[i][0])
-    ]
-    judged = cached.verdicts(
-        grader,
-        store,
-        [pairs[i][0] for i in answered],
-        [pairs[i][1] for i in answered],
-        desc="Answers",
-    )
-    words = {True: "verified", False: "contradicted", None: "unverifiable"}
-    answers = ["unverifiable"] * len(pairs)
-    for i, verdict in zip(answered, judged, strict=True):
-        answers[i] = words[verdict]
-    return answers
 
 
 def _contributions(
