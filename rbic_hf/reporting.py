@@ -70,6 +70,7 @@ class Report:
         num_given: of these, the clean rows whose rollouts are columns of the dataset.
         num_unknown_rollouts: rollouts that nobody could grade.
         num_rollouts: rollouts that were graded.
+        num_correct: of these, the right ones.
         calibration: "predicted", "share", "estimate" -> how well they predict rollouts that were
             held aside; empty when fewer than 20 rows have two graded rollouts.
         contribution: mean contribution; higher teaches more.
@@ -90,6 +91,7 @@ class Report:
     num_given: int
     num_unknown_rollouts: int
     num_rollouts: int
+    num_correct: int
     calibration: dict[str, difficulty.Calibration]
     contribution: Comparison
     depth: Comparison
@@ -118,8 +120,8 @@ class Report:
         unknown = f", {self.num_unknown_rollouts:,} unknown" if self.num_unknown_rollouts else ""
         rest = "; predicted for the rest" if self.num_measured.pool < self.rows.pool else ""
         return (
-            f"{self.num_rollouts:,} {where}{unknown}; known for {int(self.num_measured.pool):,} "
-            f"rows ({int(self.num_measured.kept):,} kept){rest}"
+            f"{self.num_rollouts:,} {where} ({self.num_correct:,} right){unknown}; "
+            f"known for {int(self.num_measured.pool):,} rows ({int(self.num_measured.kept):,} kept){rest}"
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -167,6 +169,7 @@ def report(
         num_given=int(_is_given(whole)[clean].sum()),
         num_unknown_rollouts=int(np.nansum(_numbers(whole, "rbic_unknown"))),
         num_rollouts=int(np.nansum(rollouts)),
+        num_correct=int(np.nansum(_numbers(whole, "rbic_correct"))),
         calibration=_calibration(whole, clean, seed),
         contribution=_means(_numbers(whole, "rbic_contribution"), clean, kept, twin),
         depth=_means(_numbers(whole, "rbic_depth"), clean, kept, twin),

@@ -72,7 +72,9 @@ def test_the_text_shows_all_three_shares_and_what_was_predicted(scored: Dataset)
     assert "set aside: 1 duplicate, 1 too_long" in text
     for name, share in (("rows", "50.00%"), ("tokens", "30.00%"), ("cost", "30.00%")):
         assert any(line.split()[:1] == [name] and share in line for line in text.splitlines())
-    assert "6 rollouts graded, 2 unknown; known for 2 rows (1 kept); predicted for" in text
+    assert (
+        "6 rollouts graded (4 right), 2 unknown; known for 2 rows (1 kept); predicted for" in text
+    )
     assert "domains covered: 2 of 2" in text
     assert "25.0% of the questions" in text
 
@@ -106,4 +108,4 @@ def test_calibration_is_shown_for_enough_measured_rows_and_not_for_given_ones(
     assert many(19, "measured").calibration == {}
     given = many(20, "given")
     assert (given.calibration, given.num_given) == ({}, 20)
-    assert "80 rollouts by columns of the dataset; known for 20 rows" in str(given)
+    assert "80 rollouts by columns of the dataset (40 right); known for 20 rows" in str(given)
