@@ -121,7 +121,8 @@ class Report:
         rest = "; predicted for the rest" if self.num_measured.pool < self.rows.pool else ""
         return (
             f"{self.num_rollouts:,} {where} ({self.num_correct:,} right){unknown}; "
-            f"known for {int(self.num_measured.pool):,} rows ({int(self.num_measured.kept):,} kept){rest}"
+            f"known for {int(self.num_measured.pool):,} rows "
+            f"({int(self.num_measured.kept):,} kept){rest}"
         )
 
     def as_dict(self) -> dict[str, Any]:
