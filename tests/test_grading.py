@@ -319,3 +319,9 @@ def test_unequal_lengths_and_no_workers_are_refused():
         grade(["1", "2"], ["1"])
     with pytest.raises(ConfigError, match="num_proc is 0"):
         grade(["1"], ["1"], num_proc=0)
+
+
+@pytest.mark.parametrize("answer", ["So it is 72.", "It is 72.", "so it is 72", "So, 72.", "72."])
+def test_a_short_sentence_is_prose_and_no_product_of_variables(answer: str) -> None:
+    assert grade(["72"], [answer]) == [True]
+    assert grade(["73"], [answer]) == [False]
