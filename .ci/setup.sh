@@ -23,4 +23,4 @@ index=$(setting global.index-url)
 
 .venv/bin/uv pip install --python .venv/bin/python \
   --constraint .ci/constraints.txt --override .ci/overrides.txt \
-  --editable '.[gguf,evaluate,server]' --group dev --group demo --group engine
+  --editable '.[gguf,evaluate,pictures,server]' --group dev --group demo --group engine

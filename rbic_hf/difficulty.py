@@ -61,24 +61,26 @@ def estimate(
     *,
     seed: int,
     question: npt.NDArray[np.int32] | None = None,
+    group: npt.NDArray[np.int32] | None = None,
 ) -> Difficulty:
     """Return the difficulty of every row; rows with `num_rollouts` 0 are predicted.
 
     Args:
         num_correct: (n,) graded rollouts that were right.
         num_rollouts: (n,) graded rollouts; at least one row must have some.
-        graph: (n, n) symmetric similarity graph, weights in [0, 1].
+        graph: (m, m) symmetric similarity graph of the questions, weights in [0, 1].
         num_tokens: (n,) length of the row, > 0.
         groups: categorical features, each (n,) of small non-negative codes (domain, language).
         seed: draws the folds.
-        question: (n,) equal for rows that ask the same: they share their rollouts, so that one's
-            outcome must not enter the other's prior. None: all rows ask something else.
+        question: (n,) the row's node in the graph; None: row i is node i.
+        group: (n,) equal for rows that ask (nearly) the same: they share their rollouts, so that
+            one's outcome must not enter the other's prior. None: rows of one question.
     """
     ok, n = num_correct.astype(float), num_rollouts.astype(float)
-    if question is not None:
-        graph = _without_copies(graph, question, n > 0)
-    asks = np.arange(len(ok)) if question is None else question
-    prior = _prior_mean(ok, n, graph, num_tokens, groups, asks, seed)
+    node = np.arange(len(ok), dtype=np.int32) if question is None else question
+    asks = node if group is None else group
+    near = _Neighborhood(graph, node, asks, n > 0)
+    prior = _prior_mean(ok, n, near, num_tokens, groups, asks, seed)
     kappa = fit_kappa(ok, n, prior)
     a, b = ok + kappa * prior, (n - ok) + kappa * (1 - prior)
     pass_rate = a / (a + b)
@@ -206,43 +208,64 @@ def _interleave(sizes: list[int]) -> list[int]:
 def _prior_mean(
     ok: Array,
     n: Array,
-    graph: csr_array,
+    near: _Neighborhood,
     num_tokens: Array,
     groups: Sequence[npt.NDArray[np.int32]],
-    question: npt.NDArray[np.int_] | npt.NDArray[np.int32],
+    asks: npt.NDArray[np.int32],
     seed: int,
 ) -> Array:
     """Return the prior mean; a probed row's own outcome never enters its own prior."""
     probed = np.flatnonzero(n > 0)
-    prior = _fit_and_predict(ok, n, graph, num_tokens, groups, probed)
-    _, asked = np.unique(question[probed], return_inverse=True)
+    prior = _fit_and_predict(ok, n, near, num_tokens, groups, probed)
+    _, asked = np.unique(asks[probed], return_inverse=True)
     num_asked = int(asked.max(initial=-1)) + 1
     folds = np.random.default_rng(seed).permutation(np.arange(num_asked) % NUM_FOLDS)[asked]
     for fold in range(min(NUM_FOLDS, num_asked)):
         held_out = probed[folds == fold]
-        prior[held_out] = _fit_and_predict(ok, n, graph, num_tokens, groups, probed[folds != fold])[
+        prior[held_out] = _fit_and_predict(ok, n, near, num_tokens, groups, probed[folds != fold])[
             held_out
         ]
     return prior
 
 
-def _without_copies(
-    graph: csr_array, question: npt.NDArray[np.int32], is_probed: npt.NDArray[np.bool_]
-) -> csr_array:
-    """Return the graph in which a probed row does not see the rows that ask the same.
+class _Neighborhood:
+    """Sums over the neighbours of every row, on the graph of questions.
 
-    An unprobed row sees them: they are the best that is known of it.
+    A probed row does not see the rows that ask the same. An unprobed row sees them: they are the
+    best that is known of it. A graph of rows would hold the square of a question's traces.
     """
-    edges = coo_array(graph)
-    keep = (question[edges.row] != question[edges.col]) | ~is_probed[edges.row]
-    places = edges.row[keep], edges.col[keep]
-    return csr_array(coo_array((edges.data[keep], places), shape=graph.shape))
+
+    def __init__(
+        self,
+        graph: csr_array,
+        node: npt.NDArray[np.int32],
+        asks: npt.NDArray[np.int32],
+        is_probed: npt.NDArray[np.bool_],
+    ) -> None:
+        asked_at = np.empty(graph.shape[0], np.int32)
+        asked_at[node] = asks
+        edges = coo_array(graph)
+        apart = asked_at[edges.row] != asked_at[edges.col]
+        places = edges.row[apart], edges.col[apart]
+        self._all = graph
+        self._apart = csr_array(coo_array((edges.data[apart], places), shape=graph.shape))
+        self._node, self._is_probed = node, is_probed
+
+    def sum(self, value: Array) -> Array:
+        """Return the weighted sum of (n,) values that are 0 where a row was not probed, (n,)."""
+        at_node = np.bincount(self._node, value, minlength=self._all.shape[0])
+        seen = np.where(
+            self._is_probed,
+            (self._apart @ at_node)[self._node],
+            (self._all @ at_node + at_node)[self._node],
+        )
+        return np.asarray(seen, float)
 
 
 def _fit_and_predict(
     ok: Array,
     n: Array,
-    graph: csr_array,
+    near: _Neighborhood,
     num_tokens: Array,
     groups: Sequence[npt.NDArray[np.int32]],
     training: npt.NDArray[np.int64],
@@ -251,7 +274,7 @@ def _fit_and_predict(
     seen = np.zeros(len(ok))
     seen[training] = 1
     base = (ok[training].sum() + 1) / (n[training].sum() + 2)
-    rate = (graph @ (ok * seen) + 2 * base) / (graph @ (n * seen) + 2)
+    rate = (near.sum(ok * seen) + 2 * base) / (near.sum(n * seen) + 2)
     if len(training) < LEAST_FOR_REGRESSION:
         return np.asarray(np.clip(rate, 0.02, 0.98))
 

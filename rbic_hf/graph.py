@@ -1,21 +1,20 @@
-"""The knowledge-domain graph: neighbours, domains, core score, duplicate groups.
+"""The knowledge-domain graph: edges, domains, core score, duplicate groups.
 
 Edges join mutual nearest neighbours, plus the best neighbour of every isolate (mutual edges alone
 leave 11-15 % of the rows alone). Domains are Leiden communities at a resolution found by search,
-because at a fixed resolution 40 planted domains come out as 4. Leiden comes from
+because at a fixed resolution 40 planted domains come out as 4. Then every row goes where its vector
+and its neighbours are: sparse edges leave some rows on the wrong side. Leiden comes from
 graspologic-native (MIT); igraph and leidenalg are GPL.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
-VERSION = 1
+VERSION = 2
 
 Ints = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
@@ -23,80 +22,33 @@ Floats = npt.NDArray[np.float32]
 ROUNDING = 1e-5  # equal texts have cosines of .999999
 WEAK_EDGE_PERCENTILE = 5  # cosines below this percentile of all neighbours weigh next to nothing
 SEARCH_STEPS = 12
+CLOSE_ENOUGH = 0.03  # of the number of domains: the search ends there
+CENTROID_WEIGHT = 8.0  # against a neighbour's share of the votes; benchmarks/domains.py
+BLOCK = 16_384  # rows settled at once
 
 
-@dataclass(frozen=True)
-class Neighbors:
-    """The nearest other rows of each row.
-
-    Attributes:
-        indices: (n, k) row numbers, nearest first, ties by row number, k < n. Where more rows are
-            equally near than fit, which of them are named is fixed but not defined.
-        similarities: (n, k) cosines in [-1, 1].
-    """
-
-    indices: Ints
-    similarities: Floats
-
-
-def nearest(vectors: Floats, num_neighbors: int) -> Neighbors:
-    """Return the `num_neighbors` nearest other rows of each row of unit vectors (n, d), exactly."""
-    import faiss
-
-    n = len(vectors)
-    k = min(num_neighbors, n - 1)
-    if k < 1:
-        return Neighbors(np.full((n, 0), -1, np.int32), np.full((n, 0), -1, np.float32))
-    index = faiss.IndexFlatIP(vectors.shape[1])
-    index.add(np.ascontiguousarray(vectors))
-    # one more than k, because a row finds itself, though not always first among equals
-    similarities, indices = index.search(np.ascontiguousarray(vectors), k + 1)
-    similarities[indices == np.arange(n)[:, None]] = -np.inf
-    order = np.lexsort((indices, -similarities), axis=1)[:, :k]
-    rows = np.arange(n)[:, None]
-    return Neighbors(
-        indices[rows, order].astype(np.int32),
-        np.clip(similarities[rows, order], -1, 1).astype(np.float32),
-    )
-
-
-def similarity_graph(neighbors: Neighbors) -> csr_array:
+def similarity_graph(indices: Ints, similarities: Floats) -> csr_array:
     """Return the symmetric graph (n, n) of mutual neighbours and each isolate's best one.
 
     Weights are cosines rescaled so that the 5th percentile of all neighbour cosines becomes (just
     above) 0 and 1 stays 1.
+
+    Args:
+        indices: (n, k) nearest other rows of each row, nearest first.
+        similarities: (n, k) their cosines.
     """
-    n, k = neighbors.indices.shape
+    n, k = indices.shape
     if k == 0:
-        return csr_array((n, n), dtype=np.float64)
-    sources = np.repeat(np.arange(n), k)
-    targets = neighbors.indices.ravel().astype(np.int64)
-    cosines = neighbors.similarities.ravel().astype(np.float64)
-    low = min(float(np.percentile(cosines, WEAK_EDGE_PERCENTILE)), 1 - 1e-6)
-    weights = np.clip((cosines - low) / (1 - low), 1e-6, 1)
-    directed = csr_array(coo_array((weights, (sources, targets)), shape=(n, n)))
-    mutual = directed.minimum(directed.T)
-    isolated = np.flatnonzero(np.diff(mutual.indptr) == 0)
-    best = weights.reshape(n, k)[isolated, 0], (isolated, neighbors.indices[isolated, 0])
-    bridges = csr_array(coo_array(best, shape=(n, n)))
-    return csr_array(mutual.maximum(bridges.maximum(bridges.T)))
-
-
-def with_copies(graph: csr_array, copy_of: npt.NDArray[np.int64]) -> csr_array:
-    """Return the graph over rows, (m, m), of a graph over distinct questions, (n, n).
-
-    `copy_of` is the question of each row. Rows have the edges of their question, and copies of one
-    question are joined with weight 1.
-    """
-    m = len(copy_of)
-    member = csr_array((np.ones(m), (np.arange(m), copy_of)), shape=(m, graph.shape[0]))
-    rows = csr_array(member @ graph @ member.T)
-    if m > graph.shape[0]:
-        same = coo_array(member @ member.T)
-        apart = same.row != same.col
-        places = same.row[apart], same.col[apart]
-        rows = csr_array(rows + coo_array((same.data[apart], places), shape=(m, m)))
-    return rows
+        return csr_array(coo_array((n, n), dtype=np.float32))
+    low = min(float(np.percentile(similarities, WEAK_EDGE_PERCENTILE)), 1 - 1e-6)
+    weights = np.clip((similarities - low) / (1 - low), 1e-6, 1).astype(np.float32)
+    starts = np.arange(n + 1, dtype=np.int32) * k
+    directed = csr_array((weights.ravel(), indices.ravel(), starts), shape=(n, n))
+    mutual = directed.minimum(directed.T.tocsr())
+    isolated = np.flatnonzero(np.diff(mutual.indptr) == 0).astype(np.int32)
+    best = weights[isolated, 0], (isolated, indices[isolated, 0])
+    bridges = csr_array(coo_array(best, shape=(n, n), dtype=np.float32))
+    return csr_array(mutual.maximum(bridges.maximum(bridges.T.tocsr())))
 
 
 def default_num_domains(num_rows: int) -> int:
@@ -122,11 +74,38 @@ def find_domains(graph: csr_array, num_domains: int, *, seed: int) -> Ints:
         miss = abs(useful - num_domains)
         if best is None or miss < best[0]:
             best = miss, labels
-        if miss == 0:
+        if miss <= CLOSE_ENOUGH * num_domains:
             break
         low, high = (middle, high) if useful < num_domains else (low, middle)
     assert best is not None
     return _largest_first(_merge_small(graph, best[1], smallest))
+
+
+def settle_domains(domains: Ints, vectors: Floats, indices: Ints) -> Ints:
+    """Return the domains after every row went, once, where its vector and its neighbours are.
+
+    A row goes to the domain c with the largest 8 cos(x, centroid_c) + share of its neighbours in c:
+    a step of spherical k-means with a vote. On the mixed pool it raises the agreement with the
+    human topics of MATH from .317 to .335 (NMI). Domains left without a row vanish.
+
+    Args:
+        domains: (n,) domain of each row.
+        vectors: (n, d) unit vectors.
+        indices: (n, k) nearest other rows of each row.
+    """
+    n, k = indices.shape
+    count = int(domains.max(initial=0)) + 1
+    member = csr_array((np.ones(n, np.float32), (domains, np.arange(n))), shape=(count, n))
+    centroids = member @ vectors
+    centroids /= np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), 1e-12)
+    settled = np.empty(n, np.int32)
+    for start in range(0, n, BLOCK):
+        near = domains[indices[start : start + BLOCK]]
+        score = CENTROID_WEIGHT * (vectors[start : start + BLOCK] @ centroids.T)
+        rows = np.repeat(np.arange(len(near)), k)
+        np.add.at(score, (rows, near.ravel()), np.float32(1 / max(k, 1)))
+        settled[start : start + BLOCK] = score.argmax(axis=1)
+    return _largest_first(settled)
 
 
 def core_scores(graph: csr_array, domains: Ints) -> Floats:
@@ -146,14 +125,15 @@ def core_scores(graph: csr_array, domains: Ints) -> Floats:
     return scores
 
 
-def duplicate_groups(neighbors: Neighbors, threshold: float) -> Ints:
+def duplicate_groups(indices: Ints, similarities: Floats, threshold: float) -> Ints:
     """Return the group of each row, (n,): rows joined by cosines >= `threshold`, transitively.
 
     Groups are numbered by their first row; a row without duplicates has a group of its own.
+    Arguments as for `similarity_graph`.
     """
-    n, k = neighbors.indices.shape
-    close = neighbors.similarities >= threshold - ROUNDING
-    sources, targets = np.repeat(np.arange(n), k)[close.ravel()], neighbors.indices[close]
+    n = len(indices)
+    close = similarities >= threshold - ROUNDING
+    sources, targets = np.nonzero(close)[0], indices[close]
     edges = coo_array((np.ones(len(sources)), (sources, targets)), shape=(n, n))
     _, labels = connected_components(edges, directed=False)
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)

@@ -7,22 +7,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
 from tqdm.auto import tqdm
 
 from rbic_hf import (
     contribution,
     difficulty,
-    domain_labels,
-    embed,
     engines,
-    graph,
     picking,
     selection,
     splits,
@@ -31,6 +27,7 @@ from rbic_hf import (
 )
 from rbic_hf.answers import check_answers
 from rbic_hf.config import METHODS, UNITS, Method, RbicConfig, Unit, check_choice, check_ratio
+from rbic_hf.domains import Domains, knowledge_domains
 from rbic_hf.errors import ConfigError
 from rbic_hf.graders import Grader, GraderFunction
 from rbic_hf.pool import Pool, embed_pool, read_pool
@@ -201,21 +198,12 @@ def score_with_provenance(
     return splits.apply(dataset, one, split), made
 
 
-@dataclass(frozen=True)
-class _Domains:
-    graph: csr_array
-    domain: npt.NDArray[np.int32]
-    labels: list[str]
-    core: npt.NDArray[np.float32]
-    group: npt.NDArray[np.int32]
-
-
 def _score(dataset: Dataset, request: Request, made: Provenance) -> Dataset:
     config = request.config
     request = _with_named_engines(dataset, request)
     pool, columns = read_pool(dataset, request, made)
     pool, vectors, cut = embed_pool(dataset, pool, columns, request, made)
-    where = _find_domains(vectors, pool, config)
+    where = knowledge_domains(vectors, pool.questions, config)
     rollouts = probe_pool(dataset, pool, columns, where.domain, where.group, request, made)
     gradient = _estimate(rollouts, pool, where, config, made)
     complexity = _complexities(pool)
@@ -251,30 +239,8 @@ def _with_named_engines(dataset: Dataset, request: Request) -> Request:
     return replace(request, encoder=encoder, prober=prober)
 
 
-def _find_domains(vectors: embed.Vectors, pool: Pool, config: RbicConfig) -> _Domains:
-    """Build the graph over distinct questions: copies would fill each other's neighbours.
-
-    In the order of their text, not of their rows: Leiden depends on the order, and shuffled rows
-    must not be probed anew because they landed in other domains.
-    """
-    _, first, copy_of = np.unique(pool.questions, return_index=True, return_inverse=True)
-    neighbors = graph.nearest(vectors[first], config.num_neighbors)
-    similarity = graph.similarity_graph(neighbors)
-    wanted = config.num_domains or graph.default_num_domains(len(first))
-    domain = graph.find_domains(similarity, min(wanted, len(first)), seed=config.seed)
-    core = graph.core_scores(similarity, domain)
-    group = graph.duplicate_groups(neighbors, config.duplicate_threshold)
-    return _Domains(
-        graph=graph.with_copies(similarity, copy_of),
-        domain=domain[copy_of],
-        labels=domain_labels.label_domains([pool.questions[i] for i in first], domain),
-        core=core[copy_of],
-        group=group[copy_of],
-    )
-
-
 def _estimate(
-    rollouts: Rollouts | None, pool: Pool, where: _Domains, config: RbicConfig, made: Provenance
+    rollouts: Rollouts | None, pool: Pool, where: Domains, config: RbicConfig, made: Provenance
 ) -> difficulty.Difficulty | None:
     if rollouts is None or not rollouts.num_graded.any():
         return None
@@ -284,7 +250,8 @@ def _estimate(
         where.graph,
         pool.num_tokens,
         [where.domain, _codes([reading.language for reading in pool.readings])],
-        question=where.group,
+        question=where.question,
+        group=where.group,
         seed=config.seed,
     )
     made.kappa = found.kappa
@@ -320,20 +287,23 @@ def _pick_order(
     teaches: npt.NDArray[np.float64],
     gradient: difficulty.Difficulty | None,
     pool: Pool,
-    where: _Domains,
+    where: Domains,
     config: RbicConfig,
 ) -> npt.NDArray[np.int64]:
+    # in the order of their contents, so that shuffled rows break ties alike
+    by_content = np.argsort(pool.keys, kind="stable")
     n = len(teaches)
     unsolved = difficulty.TIERS.index("unsolved")
     candidates = selection.Candidates(
-        cost=pool.cost,
-        num_tokens=pool.num_tokens,
-        domain=where.domain,
-        tier=np.zeros(n, np.int32) if gradient is None else gradient.tier,
-        tier_mass=np.ones((n, 1)) if gradient is None else gradient.tier_mass,
-        contribution=teaches,
-        core=where.core.astype(float),
-        group=where.group,
+        cost=pool.cost[by_content],
+        num_tokens=pool.num_tokens[by_content],
+        domain=where.domain[by_content],
+        tier=np.zeros(n, np.int32) if gradient is None else gradient.tier[by_content],
+        tier_mass=np.ones((n, 1)) if gradient is None else gradient.tier_mass[by_content],
+        contribution=teaches[by_content],
+        core=where.core[by_content].astype(float),
+        group=where.group[by_content],
+        question=where.question[by_content],
     )
     budgets = selection.Budgets(
         alpha=config.alpha,
@@ -344,7 +314,7 @@ def _pick_order(
         contribution_weight=config.contribution_weight,
         max_per_group=config.max_per_group,
     )
-    return selection.pick_order(candidates, where.graph, budgets)
+    return by_content[selection.pick_order(candidates, where.graph, budgets)]
 
 
 def _difficulty_columns(

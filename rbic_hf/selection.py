@@ -9,14 +9,15 @@ construction, and a new ratio costs one cumulative sum. Formulas of this project
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
 
-VERSION = 1
+from rbic_hf.facility_location import greedy_order
+
+VERSION = 2
 
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int32]
@@ -38,6 +39,7 @@ class Candidates:
         contribution: in [0, 1], higher teaches more.
         core: weight of the row as something to be covered, in [0, 1].
         group: duplicate group.
+        question: the row's node in the similarity graph; None: row i is node i.
     """
 
     cost: Array
@@ -48,6 +50,7 @@ class Candidates:
     contribution: Array
     core: Array
     group: Codes
+    question: Codes | None = None
 
 
 @dataclass(frozen=True)
@@ -79,21 +82,24 @@ def pick_order(rows: Candidates, graph: csr_array, budgets: Budgets) -> Rows:
 
     Args:
         rows: the candidates, n of them.
-        graph: (n, n) symmetric similarity graph, weights in [0, 1].
+        graph: (m, m) symmetric similarity graph of the questions, weights in [0, 1].
         budgets: how the budget is spread.
     """
-    allowed = _best_of_groups(rows, budgets.max_per_group)
+    allowed = np.flatnonzero(_is_best_of_group(rows, budgets.max_per_group))
     band = length_bands(rows.num_tokens)
     weight = _cell_weight(rows, band, budgets)
-    first: list[tuple[float, int]] = []
-    later: list[tuple[float, int]] = []
-    for members in _cells(rows, band, allowed):
-        picks = members[_greedy(rows, graph, members, budgets.contribution_weight)]
-        share = weight[members[0]]
-        entry = np.cumsum(rows.cost[picks]) / share
-        first.append((-share, int(picks[0])))
-        later.extend(zip(entry[1:].tolist(), picks[1:].tolist(), strict=True))
-    order = np.array([row for _, row in sorted(first) + sorted(later)], dtype=np.int64)
+    members, starts = _by_cell(rows, band, allowed)
+    picks = members[
+        greedy_order(
+            _inside_cells(
+                graph, members if rows.question is None else rows.question[members], starts
+            ),
+            np.maximum(rows.core[members], 1e-6),
+            budgets.contribution_weight * rows.contribution[members],
+            starts,
+        )
+    ]
+    order = picks[_entry_order(picks, rows, weight, starts)]
     if budgets.capped_tier is None:
         return order
     return _hold_back(order, rows.cost, rows.tier == budgets.capped_tier, budgets.cap)
@@ -120,11 +126,14 @@ def random_twin(rows: Candidates, kept: Rows, amounts: Array, *, seed: int) -> R
     left = np.full(int(rows.group.max()) + 1, np.bincount(rows.group[kept]).max(initial=0))
     chosen: list[int] = []
     owed = 0.0
-    cells = _cells(rows, band, np.ones(len(rows.cost), bool))
+    members, starts = _by_cell(rows, band, np.arange(len(rows.cost)))
     # long rows first: what is left over at the end is then less than a short row
-    for members in sorted(cells, key=lambda members: -int(band[members[0]])):
-        owed += float(amounts[members][is_kept[members]].sum())
-        for row in rng.permutation(members).tolist():
+    for cell in np.argsort(-band[members[starts[:-1]]], kind="stable"):
+        inside = members[starts[cell] : starts[cell + 1]]
+        owed += float(amounts[inside][is_kept[inside]].sum())
+        for row in rng.permutation(inside).tolist():
+            if owed <= 0:
+                break
             if left[rows.group[row]] and owed - amounts[row] / 2 > 0:  # nearest to what is owed
                 chosen.append(row)
                 left[rows.group[row]] -= 1
@@ -132,15 +141,9 @@ def random_twin(rows: Candidates, kept: Rows, amounts: Array, *, seed: int) -> R
     return np.sort(np.array(chosen, dtype=np.int64))
 
 
-def _best_of_groups(rows: Candidates, max_per_group: int) -> npt.NDArray[np.bool_]:
+def _is_best_of_group(rows: Candidates, max_per_group: int) -> npt.NDArray[np.bool_]:
     """Return which rows are among the `max_per_group` best contributions of their group."""
-    n = len(rows.group)
-    order = np.lexsort((np.arange(n), -rows.contribution, rows.group))
-    sizes = np.bincount(rows.group)
-    place = np.arange(n) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    allowed = np.zeros(n, bool)
-    allowed[order] = place < max_per_group
-    return allowed
+    return np.asarray(_place_in_group(rows.group, rows.contribution) < max_per_group)
 
 
 def _cell_weight(rows: Candidates, band: Codes, budgets: Budgets) -> Array:
@@ -166,48 +169,64 @@ def _cell_weight(rows: Candidates, band: Codes, budgets: Budgets) -> Array:
     return np.maximum(largest[cell], 1e-12)
 
 
-def _cells(rows: Candidates, band: Codes, allowed: npt.NDArray[np.bool_]) -> list[Rows]:
-    """Return the allowed rows of each cell that has any, in row order."""
-    members = np.flatnonzero(allowed)
-    key = np.stack([rows.domain[members], rows.tier[members], band[members]], axis=1)
-    _, cell = np.unique(key, axis=0, return_inverse=True)
-    cell = cell.ravel()
-    order = np.argsort(cell, kind="stable")
-    return np.split(members[order], np.cumsum(np.bincount(cell))[:-1])
+def _by_cell(rows: Candidates, band: Codes, members: Rows) -> tuple[Rows, Rows]:
+    """Return the members cell by cell, (k,), in row order inside each, and where cells begin.
 
-
-def _greedy(rows: Candidates, graph: csr_array, members: Rows, contribution_weight: float) -> Rows:
-    """Return all members' places in lazy-greedy order of
-    sum_i core_i max_{j in S} sim_ij / scale + contribution_weight * sum_j contribution_j.
-
-    The coverage gain is scaled by the best single row's, so that both terms live in [0, 1].
+    The second array, (cells + 1,), ends with k. Cells come by domain, tier and band.
     """
-    inside = csr_array(graph[members][:, members])
-    core = np.maximum(rows.core[members], 1e-6)
-    covered = np.zeros(len(members))
-    starts, columns, data = inside.indptr, inside.indices, inside.data
+    num_tiers = int(rows.tier.max(initial=0)) + 1
+    cell = (rows.domain[members].astype(np.int64) * num_tiers + rows.tier[members]) * NUM_BANDS
+    cell += band[members]
+    order = np.argsort(cell, kind="stable")
+    starts = np.flatnonzero(np.diff(cell[order], prepend=-1))
+    return members[order], np.append(starts, len(members))
 
-    def gain(j: int) -> float:
-        near, sim = columns[starts[j] : starts[j + 1]], data[starts[j] : starts[j + 1]]
-        new = np.maximum(sim - covered[near], 0) @ core[near]
-        return float(new + max(1 - covered[j], 0) * core[j])
 
-    alone = [gain(j) for j in range(len(members))]
-    scale = max(alone)
-    bonus = contribution_weight * rows.contribution[members]
-    heap = [(-(alone[j] / scale + bonus[j]), j, 0) for j in range(len(members))]
-    heapq.heapify(heap)
-    order: list[int] = []
-    while heap:
-        _, j, asked = heapq.heappop(heap)
-        if asked < len(order):  # its gain may have shrunk since; submodularity: never grown
-            heapq.heappush(heap, (-(gain(j) / scale + bonus[j]), j, len(order)))
-            continue
-        order.append(j)
-        near = columns[starts[j] : starts[j + 1]]
-        covered[near] = np.maximum(covered[near], data[starts[j] : starts[j + 1]])
-        covered[j] = 1
-    return np.array(order, dtype=np.int64)
+def _inside_cells(graph: csr_array, question: Rows | Codes, starts: Rows) -> csr_array:
+    """Return the graph among rows that ask `question`, (k, k), without edges between cells.
+
+    Rows that ask the same are joined with weight 1.
+    """
+    k = len(question)
+    ones = np.ones(k, graph.dtype)
+    member = csr_array((ones, question, np.arange(k + 1)), shape=(k, graph.shape[0]))
+    edges = coo_array(member @ graph @ member.T)
+    cell = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    same = cell[edges.row] == cell[edges.col]
+    inside = csr_array(
+        coo_array((edges.data[same], (edges.row[same], edges.col[same])), shape=(k, k))
+    )
+    if len(np.unique(question)) == k:
+        return inside
+    copies = coo_array(member @ member.T)
+    apart = (copies.row != copies.col) & (cell[copies.row] == cell[copies.col])
+    places = copies.row[apart], copies.col[apart]
+    return csr_array(inside + coo_array((copies.data[apart], places), shape=(k, k)))
+
+
+def _entry_order(picks: Rows, rows: Candidates, weight: Array, starts: Rows) -> Rows:
+    """Return places of the picks, all cells' first ones ahead, then by entry level.
+
+    Of the first ones, those of each domain's heaviest cell come before those of its second, so that
+    the smallest budgets reach every domain; among them the heaviest ahead. Ties by row number.
+    """
+    cost, share = rows.cost[picks], weight[picks]
+    spent = np.cumsum(cost)
+    before = np.repeat(spent[starts[:-1]] - cost[starts[:-1]], np.diff(starts))
+    level = (spent - before) / share
+    level[starts[:-1]] = -share[starts[:-1]]
+    turn = np.full(len(picks), len(picks))
+    turn[starts[:-1]] = _place_in_group(rows.domain[picks[starts[:-1]]], share[starts[:-1]])
+    return np.asarray(np.lexsort((picks, level, turn)), np.int64)
+
+
+def _place_in_group(group: Codes, value: Array) -> Rows:
+    """Return each one's place in its group by value, 0 = the highest, ties in order, (n,)."""
+    order = np.lexsort((np.arange(len(group)), -value, group))
+    sizes = np.bincount(group)
+    place = np.empty(len(group), np.int64)
+    place[order] = np.arange(len(group)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return place
 
 
 def _hold_back(order: Rows, cost: Array, capped: npt.NDArray[np.bool_], cap: float) -> Rows:

@@ -29,11 +29,11 @@ class World:
     true_rate: npt.NDArray[np.float64]
 
     def estimate(self, **changes) -> Difficulty:
-        question = changes.pop("question", None)
+        group = changes.pop("group", None)
         world = World(**{**self.__dict__, **changes})
         groups = [world.domain]
         return estimate(
-            world.ok, world.n, world.graph, world.num_tokens, groups, seed=0, question=question
+            world.ok, world.n, world.graph, world.num_tokens, groups, seed=0, group=group
         )
 
 
@@ -198,17 +198,17 @@ def test_a_rows_own_outcome_never_enters_its_own_prior(num_rows: int) -> None:
 def test_the_outcome_of_a_copy_of_the_question_never_enters_the_prior() -> None:
     world = simulate(400, copies=4)
     question = np.repeat(np.arange(100), 4)
-    before = world.estimate(question=question).prior
+    before = world.estimate(group=question).prior
     flipped = world.ok.copy()
     flipped[:4] = 0 if flipped[0] > 1 else 4
-    after = world.estimate(ok=flipped, question=question).prior
+    after = world.estimate(ok=flipped, group=question).prior
     np.testing.assert_array_equal(after[:4], before[:4])
 
 
 def test_copies_of_questions_do_not_make_the_prior_look_certain() -> None:
     world = simulate(1200, copies=8, kappa=4.0)
     question = np.repeat(np.arange(150), 8)
-    told, untold = world.estimate(question=question), world.estimate()
+    told, untold = world.estimate(group=question), world.estimate()
     assert 4 / 2 < told.kappa < 4 * 2
     error = [np.abs(found.pass_rate - world.true_rate).mean() for found in (told, untold)]
     assert error[0] < 0.85 * error[1]
@@ -218,7 +218,7 @@ def test_a_copy_that_was_not_probed_learns_from_the_one_that_was() -> None:
     pair = csr_array(np.array([[0, 1.0, 0, 0], [1.0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]]))
     ok, n = np.array([4, 0, 0, 0], np.int32), np.array([4, 0, 4, 0], np.int32)
     found = estimate(
-        ok, n, pair, np.full(4, 90.0), [], seed=0, question=np.array([0, 0, 1, 1], np.int32)
+        ok, n, pair, np.full(4, 90.0), [], seed=0, group=np.array([0, 0, 1, 1], np.int32)
     )
     assert found.prior[1] > 0.7 and found.prior[3] < 0.3
 

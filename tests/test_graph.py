@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 from sklearn.metrics import adjusted_rand_score
 
 from rbic_hf import graph
+from rbic_hf.neighbors import Neighbors, nearest
 
 Floats = npt.NDArray[np.float32]
 
@@ -25,6 +26,14 @@ def unit(vectors: npt.NDArray[np.float64]) -> Floats:
 
 def random_unit(n: int, dim: int = 16, *, seed: int = 0) -> Floats:
     return unit(np.random.default_rng(seed).standard_normal((n, dim)))
+
+
+def similarity_of(found: Neighbors) -> csr_array:
+    return graph.similarity_graph(found.indices, found.similarities)
+
+
+def groups_of(found: Neighbors, threshold: float) -> npt.NDArray[np.int32]:
+    return graph.duplicate_groups(found.indices, found.similarities, threshold)
 
 
 def plant(num_clusters: int, size: int, *, noise: float = 0.9, seed: int = 0):
@@ -48,7 +57,7 @@ def double_loop(vectors: Floats, k: int) -> list[list[tuple[float, int]]]:
 @pytest.mark.parametrize(("n", "k"), [(40, 5), (40, 39), (40, 40), (40, 500), (2, 20), (3, 1)])
 def test_neighbours_are_those_of_a_double_loop(n: int, k: int) -> None:
     vectors = random_unit(n)
-    found = graph.nearest(vectors, k)
+    found = nearest(vectors, k)
     expected = double_loop(vectors, min(k, n - 1))
     assert found.indices.tolist() == [[j for _, j in row] for row in expected]
     np.testing.assert_allclose(found.similarities, [[s for s, _ in r] for r in expected], atol=1e-6)
@@ -58,7 +67,7 @@ def test_neighbours_are_those_of_a_double_loop(n: int, k: int) -> None:
 def test_exact_copies_are_neighbours_of_each_other_and_never_of_themselves(copies: int) -> None:
     vectors = random_unit(60)
     vectors[10 : 10 + copies] = vectors[10]
-    found = graph.nearest(vectors, 4)
+    found = nearest(vectors, 4)
     expected = double_loop(vectors, 4)
     np.testing.assert_allclose(found.similarities, [[s for s, _ in r] for r in expected], atol=1e-6)
     named = np.einsum("nd,nkd->nk", vectors, vectors[found.indices])
@@ -75,16 +84,16 @@ def test_rows_that_are_exactly_as_near_come_in_row_order() -> None:
     vectors = np.zeros((5, 4), np.float32)
     vectors[:] = [[0.5, 0.5, 0.5, 0.5]] * 5
     vectors[3] = [0.5, 0.5, -0.5, -0.5]
-    assert graph.nearest(vectors, 4).indices.tolist() == [
+    assert nearest(vectors, 4).indices.tolist() == [
         [1, 2, 4, 3], [0, 2, 4, 3], [0, 1, 4, 3], [0, 1, 2, 4], [0, 1, 2, 3],
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_without_other_rows_there_are_no_neighbours_and_no_edges(n: int) -> None:
-    found = graph.nearest(random_unit(2)[:n], 20)
+    found = nearest(random_unit(2)[:n], 20)
     assert found.indices.shape == found.similarities.shape == (n, 0)
-    assert graph.similarity_graph(found).nnz == 0
+    assert similarity_of(found).nnz == 0
 
 
 def mutual_and_best(vectors: Floats, k: int) -> set[frozenset[int]]:
@@ -99,7 +108,7 @@ def mutual_and_best(vectors: Floats, k: int) -> set[frozenset[int]]:
 @given(n=st.integers(2, 60), k=st.integers(1, 8), seed=st.integers(0, 10_000))
 def test_edges_are_mutual_neighbours_and_the_best_of_each_isolate(n: int, k: int, seed: int):
     vectors = random_unit(n, 6, seed=seed)
-    found = graph.similarity_graph(graph.nearest(vectors, k)).toarray()
+    found = similarity_of(nearest(vectors, k)).toarray()
     edges = {frozenset((int(i), int(j))) for i, j in np.argwhere(found)}
     assert edges == mutual_and_best(vectors, min(k, n - 1))
     assert (found == found.T).all()
@@ -108,8 +117,8 @@ def test_edges_are_mutual_neighbours_and_the_best_of_each_isolate(n: int, k: int
 
 
 def test_weights_rise_from_the_fifth_percentile_of_the_cosines_to_one() -> None:
-    neighbors = graph.nearest(random_unit(80), 10)
-    dense = graph.similarity_graph(neighbors).toarray()
+    neighbors = nearest(random_unit(80), 10)
+    dense = graph.similarity_graph(neighbors.indices, neighbors.similarities).toarray()
     low = np.percentile(neighbors.similarities, 5)
     for i, j in np.argwhere(dense):
         at = np.flatnonzero(neighbors.indices[i] == j)
@@ -119,18 +128,18 @@ def test_weights_rise_from_the_fifth_percentile_of_the_cosines_to_one() -> None:
 
 
 def test_a_pool_of_equal_questions_has_full_weights_and_one_domain() -> None:
-    neighbors = graph.nearest(np.tile(random_unit(1), (50, 1)), 5)
-    similarity = graph.similarity_graph(neighbors)
+    neighbors = nearest(np.tile(random_unit(1), (50, 1)), 5)
+    similarity = graph.similarity_graph(neighbors.indices, neighbors.similarities)
     assert (np.diff(similarity.indptr) > 0).all()
     np.testing.assert_allclose(similarity.data, 1, atol=1e-3)
     assert set(graph.find_domains(similarity, 1, seed=0)) == {0}
-    assert set(graph.duplicate_groups(neighbors, 0.95)) == {0}
+    assert set(groups_of(neighbors, 0.95)) == {0}
 
 
 @pytest.fixture(scope="module")
 def planted() -> tuple[Floats, npt.NDArray[np.int64], csr_array]:
     vectors, truth = plant(30, 40)
-    return vectors, truth, graph.similarity_graph(graph.nearest(vectors, 20))
+    return vectors, truth, similarity_of(nearest(vectors, 20))
 
 
 def test_planted_domains_are_found(planted) -> None:
@@ -154,7 +163,7 @@ def test_every_row_has_a_domain_and_the_largest_domain_comes_first(planted) -> N
 @pytest.mark.parametrize("wanted", [4, 8, 16, 32])
 def test_the_number_of_domains_is_close_to_the_one_asked_for(wanted: int) -> None:
     # no clusters at all: any number of domains can be cut from an even cloud
-    similarity = graph.similarity_graph(graph.nearest(random_unit(1000, 8), 20))
+    similarity = similarity_of(nearest(random_unit(1000, 8), 20))
     domains = graph.find_domains(similarity, wanted, seed=0)
     sizes = np.bincount(domains)
     assert 0.7 * wanted <= len(sizes) <= 1.3 * wanted
@@ -167,9 +176,10 @@ def test_another_process_finds_the_same_domains(planted) -> None:
     code = """
         import sys
         sys.path.insert(0, "tests")
-        from test_graph import plant
+        from test_graph import plant, similarity_of
         from rbic_hf import graph
-        similarity = graph.similarity_graph(graph.nearest(plant(30, 40)[0], 20))
+        from rbic_hf.neighbors import nearest
+        similarity = similarity_of(nearest(plant(30, 40)[0], 20))
         print(graph.find_domains(similarity, 30, seed=7).tolist())
     """
     there = subprocess.run(
@@ -181,12 +191,12 @@ def test_another_process_finds_the_same_domains(planted) -> None:
 @pytest.mark.parametrize("wanted", [1, 2, 3])
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_tiny_pools_have_domains_scores_and_groups(n: int, wanted: int) -> None:
-    neighbors = graph.nearest(random_unit(n), 20)
-    similarity = graph.similarity_graph(neighbors)
+    neighbors = nearest(random_unit(n), 20)
+    similarity = graph.similarity_graph(neighbors.indices, neighbors.similarities)
     domains = graph.find_domains(similarity, min(wanted, n), seed=0)
     assert len(domains) == n and sorted(set(domains)) == list(range(domains.max() + 1))
     assert (graph.core_scores(similarity, domains) > 0).all()
-    assert graph.duplicate_groups(neighbors, 0.95).tolist() == list(range(n))
+    assert groups_of(neighbors, 0.95).tolist() == list(range(n))
 
 
 def test_separate_islands_that_are_too_small_join_the_largest_domain() -> None:
@@ -236,30 +246,30 @@ def test_core_scores_are_percentiles_inside_each_domain(planted) -> None:
         assert scores[domains == domain].mean() == pytest.approx(41 / 80)
 
 
-def neighbors_of(pairs: dict[tuple[int, int], float], n: int) -> graph.Neighbors:
+def neighbors_of(pairs: dict[tuple[int, int], float], n: int) -> Neighbors:
     dense = np.full((n, n), 0.1, np.float32)
     for (i, j), cosine in pairs.items():
         dense[i, j] = dense[j, i] = cosine
     indices = np.array([[j for j in range(n) if j != i] for i in range(n)], np.int32)
-    return graph.Neighbors(indices, np.take_along_axis(dense, indices, axis=1))
+    return Neighbors(indices, np.take_along_axis(dense, indices, axis=1))
 
 
 def test_duplicates_of_duplicates_are_one_group_numbered_by_first_row() -> None:
     chain = {(1, 4): 0.96, (4, 3): 0.97, (2, 5): 0.99, (0, 2): 0.94}
-    groups = graph.duplicate_groups(neighbors_of(chain, 6), 0.95)
+    groups = groups_of(neighbors_of(chain, 6), 0.95)
     assert groups.tolist() == [0, 1, 2, 1, 1, 2]
 
 
 def test_a_threshold_of_one_finds_exact_copies_despite_rounding() -> None:
     vectors = random_unit(300, 384)
     vectors[150:] = vectors[:150]
-    groups = graph.duplicate_groups(graph.nearest(vectors, 5), 1.0)
+    groups = groups_of(nearest(vectors, 5), 1.0)
     assert groups.tolist() == list(range(150)) * 2
 
 
 def test_more_copies_than_neighbours_are_still_one_group() -> None:
     vectors = random_unit(100)
     vectors[20:80] = vectors[20]
-    groups = graph.duplicate_groups(graph.nearest(vectors, 5), 0.95)
+    groups = groups_of(nearest(vectors, 5), 0.95)
     assert len(set(groups[20:80])) == 1
     assert len(set(groups)) == 41

@@ -173,7 +173,7 @@ def test_a_budget_of_everything_keeps_everything_despite_rounding() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_first_picks_of_all_cells_come_first_heaviest_cells_ahead(seed: int) -> None:
+def test_the_first_picks_of_all_cells_come_first_each_domains_heaviest_ahead(seed: int) -> None:
     rows = pool(200, seed=seed)
     one_tier = replace(rows, tier=np.zeros(200, np.int32), tier_mass=np.ones((200, 1)))
     budgets = replace(EVEN, tier_weight=(1.0,), capped_tier=None)
@@ -182,7 +182,9 @@ def test_the_first_picks_of_all_cells_come_first_heaviest_cells_ahead(seed: int)
     first = [cells[row] for row in order[: len(set(cells))]]
     assert len(set(first)) == len(first)
     mass = {c: sum(one_tier.cost[i] for i in range(200) if cells[i] == c) for c in first}
-    assert first == sorted(first, key=lambda cell: -mass[cell])
+    turn = {c: sum(mass[o] > mass[c] for o in first if o[0] == c[0]) for c in first}
+    assert first == sorted(first, key=lambda cell: (turn[cell], -mass[cell]))
+    assert {cell[0] for cell in first[:3]} == {0, 1, 2}
 
 
 def test_later_picks_come_when_their_cells_budget_covers_them() -> None:
@@ -373,3 +375,80 @@ def test_the_twin_may_keep_as_many_of_a_group_as_the_kept_rows_do() -> None:
 def test_the_twin_of_everything_is_everything() -> None:
     rows = pool(50)
     assert random_twin(rows, np.arange(50), rows.cost, seed=3).tolist() == list(range(50))
+
+
+@settings(deadline=None, max_examples=50)
+@given(n=st.integers(2, 60), seed=st.integers(0, 999), copies=st.sampled_from([1.0, 2.0]))
+def test_rows_in_another_order_are_the_same_selection(n, seed, copies) -> None:
+    rows, graph = pool(n, seed=seed, copies=copies), edges(n, seed=seed)
+    moved = np.random.default_rng(seed).permutation(n)
+    shuffled = Candidates(
+        **{name: value[moved] for name, value in vars(rows).items() if name != "question"}
+    )
+    theirs = pick_order(shuffled, csr_array(graph[moved][:, moved]), EVEN)
+    assert moved[theirs].tolist() == pick_order(rows, graph, EVEN).tolist()
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    n=st.integers(2, 60),
+    seed=st.integers(0, 999),
+    row=st.integers(0, 59),
+    raised=st.floats(0, 1),
+    ratio=st.floats(0.02, 0.9),
+    copies=st.sampled_from([1.0, 2.0]),
+)
+def test_raising_a_rows_contribution_never_drops_it(n, seed, row, raised, ratio, copies) -> None:
+    rows, graph, row = pool(n, seed=seed, copies=copies), edges(n, seed=seed), row % n
+
+    def is_kept(contribution) -> bool:
+        order = pick_order(replace(rows, contribution=contribution), graph, EVEN)
+        length = prefix_length(rows.cost[order], ratio * float(rows.cost.sum()))
+        return row in order[:length]
+
+    better = rows.contribution.copy()
+    better[row] += raised
+    assert is_kept(better) or not is_kept(rows.contribution)
+
+
+@settings(deadline=None, max_examples=50)
+@given(n=st.integers(2, 120), seed=st.integers(0, 999), ratio=st.floats(0.01, 1))
+def test_every_cell_that_the_budget_can_afford_is_represented(n, seed, ratio) -> None:
+    rows = pool(n, seed=seed)
+    order = pick_order(rows, edges(n, seed=seed), replace(EVEN, capped_tier=None))
+    kept = order[: prefix_length(rows.cost[order], ratio * float(rows.cost.sum()))]
+    cells = cells_of(rows)
+    first = {cells[row]: row for row in reversed(order.tolist())}
+    reached = {cells[row] for row in kept.tolist()}
+    if rows.cost[list(first.values())].sum() <= ratio * rows.cost.sum():
+        assert reached == set(cells)
+    # and before that, no cell has a second row
+    if reached != set(cells):
+        assert len(reached) == len(kept)
+
+
+@settings(deadline=None, max_examples=30)
+@given(n=st.integers(1, 80), seed=st.integers(0, 999))
+def test_the_whole_budget_keeps_every_row(n, seed) -> None:
+    rows = pool(n, seed=seed)
+    order = pick_order(rows, edges(n, seed=seed), EVEN)
+    assert prefix_length(rows.cost[order], float(rows.cost.sum())) == n == len(set(order.tolist()))
+
+
+def test_rows_of_one_question_share_its_node_in_the_graph() -> None:
+    # questions 0 and 1 are alike, 2 is alone; two rows each, two rows of a group allowed
+    graph = csr_array(np.array([[0, 0.9, 0], [0.9, 0, 0], [0, 0, 0.0]]))
+    rows = replace(
+        pool(6),
+        cost=np.ones(6),
+        num_tokens=np.ones(6),
+        domain=np.zeros(6, np.int32),
+        tier=np.zeros(6, np.int32),
+        core=np.ones(6),
+        contribution=np.zeros(6),
+        group=np.array([0, 0, 1, 1, 2, 2], np.int32),
+        question=np.array([0, 0, 1, 1, 2, 2], np.int32),
+    )
+    order = pick_order(rows, graph, replace(EVEN, max_per_group=2)).tolist()
+    assert order[:2] == [0, 4]  # its copy and the row alike are covered by the first
+    assert set(order) == set(range(6))
