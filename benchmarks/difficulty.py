@@ -20,7 +20,7 @@ import numpy as np
 from recording import finish, rows_of
 from scipy.sparse import csr_array
 
-from rbic_hf import difficulty, engines, graph, tokens
+from rbic_hf import difficulty, engines, graph, neighbors, tokens
 
 NUM_NEIGHBORS = 20
 
@@ -59,7 +59,8 @@ class World:
         encoder = engines.resolve_encoder(engines.packaged_folder(engines.PACKAGED_ENCODER))
         vectors = np.asarray(encoder.encode(questions), np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        self.graph = graph.similarity_graph(graph.nearest(vectors, NUM_NEIGHBORS))
+        near = neighbors.nearest(vectors, NUM_NEIGHBORS)
+        self.graph = graph.similarity_graph(near.indices, near.similarities)
         self.domain = graph.find_domains(self.graph, graph.default_num_domains(len(rows)), seed=0)
         self.num_tokens = np.array(
             tokens.EstimatedTokens().count(questions, [""] * len(rows)), float

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from rbic_hf import transforms
     from rbic_hf.config import RbicConfig
     from rbic_hf.errors import ConfigError, DataError, HubError, ModelError, RbicError
+    from rbic_hf.ifd_column import with_ifd
     from rbic_hf.picking import select
+    from rbic_hf.pictures import draw as draw_pictures
     from rbic_hf.probers.columns import ColumnProber
     from rbic_hf.probers.local import TransformersProber
     from rbic_hf.probers.server import ServerProber
@@ -47,6 +49,7 @@ __all__ = [
     "TransformersProber",
     "VllmProber",
     "disable_pipe",
+    "draw_pictures",
     "enable_pipe",
     "pipe",
     "rbic_refine",
@@ -55,6 +58,7 @@ __all__ = [
     "score",
     "select",
     "transforms",
+    "with_ifd",
 ]
 
 # name -> (module, name there); resolved at first use, so that the import stays light
@@ -73,11 +77,13 @@ _LAZY = {
     "ServerProber": ("probers.server", "ServerProber"),
     "TransformersProber": ("probers.local", "TransformersProber"),
     "VllmProber": ("probers.vllm_process", "VllmProber"),
+    "draw_pictures": ("pictures", "draw"),
     "rbic_refine": ("refinery", "refine"),
     "refine": ("refinery", "refine"),
     "report": ("reporting", "report"),
     "score": ("refinery", "score"),
     "select": ("picking", "select"),
+    "with_ifd": ("ifd_column", "with_ifd"),
 }
 
 

@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from rbic_hf import embed, grading
 from rbic_hf.graders import Grader
+from rbic_hf.probers.ifd import IfdScorer
 from rbic_hf.protocols import Encoder
 from rbic_hf.store import Store, content_key
 from rbic_hf.tokens import TokenCounter
@@ -91,6 +92,32 @@ def token_counts(
         return np.zeros(0, np.int64)
     table = remembered(store, keys, compute, batch_size=2000, desc="Counting tokens")
     return np.asarray(table["tokens"].to_numpy(), np.int64)
+
+
+def ifd(
+    scorer: IfdScorer,
+    store: Store,
+    keys: Sequence[str],
+    questions: Sequence[str],
+    responses: Sequence[str],
+) -> npt.NDArray[np.float64]:
+    """Return the instruction-following difficulty of each row, (n,); NaN: not to be had."""
+
+    def compute(places: list[int]) -> Mapping[str, Any]:
+        scores = scorer.score([questions[i] for i in places], [responses[i] for i in places])
+        return {"ifd": pa.array(scores, pa.float64())}
+
+    if not keys:
+        return np.zeros(0)
+    table = remembered(
+        store,
+        keys,
+        compute,
+        batch_size=64,
+        desc="Scoring IFD",
+        lengths=[len(q) + len(r) for q, r in zip(questions, responses, strict=True)],
+    )
+    return np.asarray(table["ifd"].to_numpy(), np.float64)
 
 
 def embeddings(

@@ -112,13 +112,16 @@ def _parser() -> argparse.ArgumentParser:
     select.add_argument("scored", metavar="SCORED", help="a scored dataset: folder, file or Hub id")
     select.add_argument("--split", help="the split to use, if there are several")
     _add_selection(select)
-    select.add_argument("--seed", type=int, default=0, help="draws the twin (default: 0)")
+    select.add_argument("--seed", type=int, default=0, help="draws what is drawn (default: 0)")
+    select.add_argument("--ifd-model", metavar="MODEL", help="who scores for --method ifd")
+    select.add_argument("--cache-dir", type=Path, help="where those scores are kept")
     _add_out(select)
     report = _command(commands, "report", "say what was kept and what was dropped", _report)
     report.add_argument("scored", metavar="SCORED", help="the scored dataset")
     report.add_argument("refined", metavar="REFINED", help="what was selected from it")
     report.add_argument("--split", help="the split to use, if there are several")
     report.add_argument("--json", action="store_true", help="numbers as JSON instead of text")
+    report.add_argument("--pictures", type=Path, metavar="DIR", help="also draw them, PNG and SVG")
     demo = _command(commands, "demo", "refine a built-in sample with small real models", _demo)
     demo.add_argument("--ratio", type=_ratio, default=0.16, help="share to keep (default: .16)")
     demo.add_argument("--out", type=Path, default=Path("rbic-demo"), help="default: rbic-demo")
@@ -159,7 +162,9 @@ def _add_selection(command: argparse.ArgumentParser) -> None:
         "--method",
         choices=METHODS,
         default="rbic",
-        help="twin: random rows with the same domains, tiers and lengths (default: rbic)",
+        help="what to hold rbic against: twin (random rows with the same domains, tiers and "
+        "lengths), random (rows for the same amount), random_rows (that share of the rows), ... "
+        "(default: rbic)",
     )
 
 
@@ -338,9 +343,15 @@ def _select(args: argparse.Namespace) -> None:
     from rbic_hf import output
 
     source = _inside(args.scored, "scored")
+    out = _out(args, args.scored)
+    scored = _load(source, args.split)
+    if args.method == "ifd" and "rbic_ifd" not in scored.column_names:
+        from rbic_hf.ifd_column import with_ifd
+
+        scored = with_ifd(scored, args.ifd_model, cache_dir=args.cache_dir)
     output.select_to_folder(
-        _load(source, args.split),
-        _out(args, args.scored),
+        scored,
+        out,
         scored_folder=Path(source),
         ratio=args.ratio,
         unit=args.unit,
@@ -356,8 +367,15 @@ def _report(args: argparse.Namespace) -> None:
     from rbic_hf.reporting import report
 
     scored = _load(_inside(args.scored, "scored"), args.split)
-    found = report(scored, _load(_inside(args.refined, "refined"), args.split))
+    refined = _load(_inside(args.refined, "refined"), args.split)
+    found = report(scored, refined)
     _say(json.dumps(found.as_dict(), indent=2, ensure_ascii=False) if args.json else str(found))
+    if args.pictures:
+        from rbic_hf.pictures import draw
+
+        drawn = draw(scored, refined, args.pictures)
+        if not args.json:
+            _say(f"\n{len(drawn)} pictures in {args.pictures}")
 
 
 def _demo(args: argparse.Namespace) -> None:

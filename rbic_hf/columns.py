@@ -151,6 +151,12 @@ COLUMNS: tuple[Column, ...] = (
         "Null: not readable",
     ),
     Column(
+        "rbic_ifd", "float32", ">= 0", "less helped by its question",
+        "instruction-following difficulty: perplexity of the response given the question over its "
+        "perplexity alone, by a small model; only after with_ifd. Null: set aside, or the model "
+        "cannot read it", refined=False,
+    ),
+    Column(
         "rbic_generations", "list<string>", "", "",
         "the rollouts' texts; only with with_generations=True. Null: not probed", refined=False,
     ),

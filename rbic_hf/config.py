@@ -9,7 +9,10 @@ from typing import Any, Literal, get_args
 from rbic_hf.errors import ConfigError
 
 Unit = Literal["cost", "tokens", "rows"]
-Method = Literal["rbic", "twin"]
+Method = Literal[
+    "rbic", "twin", "random", "random_rows", "longest", "shortest", "contribution", "k_center",
+    "centroids", "facility_location", "ifd",
+]  # fmt: skip
 UNITS: tuple[str, ...] = get_args(Unit)
 METHODS: tuple[str, ...] = get_args(Method)
 
@@ -58,7 +61,7 @@ class RbicConfig:
     tilt: float = 0.0
     easy_weight: float = 0.6
     unsolved_cap: float = 0.15
-    contribution_weight: float = 0.5
+    contribution_weight: float = 0.25
     seed: int = 0
 
     def __post_init__(self) -> None:

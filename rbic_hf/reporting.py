@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from rbic_hf import difficulty, picking, splits, tables
 from rbic_hf.columns import CLEAN, KEPT, TIERS
+from rbic_hf.domain_agreement import domain_agreement
 from rbic_hf.errors import DataError
 from rbic_hf.splits import AnyDataset, Split
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 ROWS_FOR_COVERAGE = 5000  # coverage is a mean; this many rows give it to three digits
 DOMAINS_SHOWN = 12
+
+# Normalised mutual information. Sources that are subjects (code, mathematics) reach .4 with dozens
+# of domains; one domain per source is 1.
+TOO_MUCH_AGREEMENT = 0.7
 
 CALIBRATION_NOTE = (
     "lower Brier and MAE are better; compare by Brier: so few rollouts do not show a row's tier"
@@ -77,6 +82,9 @@ class Report:
         depth: mean depth of the reasoning.
         coverage: mean cosine of a pool row to its nearest kept row, by embedding.
         twin_overlap: share of the kept rows that are also in the random twin.
+        agreement: "length decile", and the name of a column of sources where there is one -> how
+            far the domains agree with it, as normalised mutual information in [0, 1]; higher:
+            the domains say less of the subject. Over clean rows.
         cut_share: share of the clean questions that the encoder reads only the start of.
     """
 
@@ -97,6 +105,7 @@ class Report:
     depth: Comparison
     coverage: Comparison
     twin_overlap: float
+    agreement: dict[str, float]
     cut_share: float | None
 
     def amounts(self) -> list[tuple[str, Share]]:
@@ -124,6 +133,15 @@ class Report:
             f"known for {int(self.num_measured.pool):,} rows "
             f"({int(self.num_measured.kept):,} kept){rest}"
         )
+
+    def agreement_warnings(self) -> list[str]:
+        """Return what to know where the domains are sources or lengths rather than subjects."""
+        return [
+            f"warning: the domains are little more than the {name} (agreement {value:.2f}): "
+            "balancing them balances that, not the subjects"
+            for name, value in self.agreement.items()
+            if value >= TOO_MUCH_AGREEMENT
+        ]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the numbers as a JSON-able dict."""
@@ -176,6 +194,7 @@ def report(
         depth=_means(_numbers(whole, "rbic_depth"), clean, kept, twin),
         coverage=_coverage(whole, clean, kept, twin, seed),
         twin_overlap=len(np.intersect1d(kept, twin)) / max(len(kept), 1),
+        agreement=domain_agreement(whole, clean),
         cut_share=sum(cut) / len(cut) if cut else None,
     )
 
@@ -205,8 +224,9 @@ def _optional(dataset: Dataset, column: str) -> list[Any]:
 
 
 def _numbers(dataset: Dataset, column: str) -> npt.NDArray[np.float64]:
-    values = _optional(dataset, column)
-    return np.array([np.nan if value is None else value for value in values], float)
+    if column not in dataset.column_names:
+        return np.full(dataset.num_rows, np.nan)
+    return tables.numbers_of(dataset, column)
 
 
 def _amount(
@@ -331,6 +351,10 @@ def _domain_lines(r: Report) -> list[str]:
     if len(r.domains) > DOMAINS_SHOWN:
         lines.append(f"  ... and {len(r.domains) - DOMAINS_SHOWN} more")
     lines.append(f"domains covered: {covered} of {len(r.domains)}")
+    told = ", ".join(f"{name} {value:.2f}" for name, value in r.agreement.items())
+    if told:
+        lines.append(f"domains agree with (0 nothing, 1 the same): {told}")
+    lines += r.agreement_warnings()
     return lines
 
 

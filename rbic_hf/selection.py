@@ -88,21 +88,22 @@ def pick_order(rows: Candidates, graph: csr_array, budgets: Budgets) -> Rows:
     allowed = np.flatnonzero(_is_best_of_group(rows, budgets.max_per_group))
     band = length_bands(rows.num_tokens)
     weight = _cell_weight(rows, band, budgets)
-    members, starts = _by_cell(rows, band, allowed)
-    picks = members[
-        greedy_order(
-            _inside_cells(
-                graph, members if rows.question is None else rows.question[members], starts
-            ),
-            np.maximum(rows.core[members], 1e-6),
-            budgets.contribution_weight * rows.contribution[members],
-            starts,
-        )
-    ]
-    order = picks[_entry_order(picks, rows, weight, starts)]
+    members, starts = _in_turn(*_by_cell(rows, band, allowed), rows.domain, weight)
+    capped = rows.tier == (-1 if budgets.capped_tier is None else budgets.capped_tier)
+    picks = greedy_order(
+        _among(
+            graph, members if rows.question is None else rows.question[members], capped[members]
+        ),
+        np.ones(len(members)),
+        budgets.contribution_weight * rows.contribution[members],
+        starts,
+        rows.cost[members],
+        weight[members[starts[:-1]]],
+    )
+    order = members[picks]
     if budgets.capped_tier is None:
         return order
-    return _hold_back(order, rows.cost, rows.tier == budgets.capped_tier, budgets.cap)
+    return _hold_back(order, rows.cost, capped, budgets.cap)
 
 
 def prefix_length(amounts: Array, budget: float) -> int:
@@ -182,42 +183,37 @@ def _by_cell(rows: Candidates, band: Codes, members: Rows) -> tuple[Rows, Rows]:
     return members[order], np.append(starts, len(members))
 
 
-def _inside_cells(graph: csr_array, question: Rows | Codes, starts: Rows) -> csr_array:
-    """Return the graph among rows that ask `question`, (k, k), without edges between cells.
+def _in_turn(members: Rows, starts: Rows, domain: Codes, weight: Array) -> tuple[Rows, Rows]:
+    """Return the members and starts with the cells in the order of their first picks.
 
-    Rows that ask the same are joined with weight 1.
+    Each domain's heaviest cell comes before any domain's second, so that the smallest budgets reach
+    every domain; among them the heaviest ahead.
+    """
+    head = members[starts[:-1]]
+    turn = _place_in_group(domain[head], weight[head])
+    order = np.lexsort((head, -weight[head], turn))
+    sizes = np.diff(starts)[order]
+    ends = np.cumsum(sizes)
+    moved = np.arange(len(members)) - np.repeat(ends - sizes - starts[:-1][order], sizes)
+    return members[moved], np.append(0, ends)
+
+
+def _among(graph: csr_array, question: Rows | Codes, apart: npt.NDArray[np.bool_]) -> csr_array:
+    """Return the graph among rows that ask `question`, (k, k); same question, weight 1.
+
+    No edge joins a row that is `apart` to one that is not: rows under a cap wait, and what waits
+    must not count as covering.
     """
     k = len(question)
     ones = np.ones(k, graph.dtype)
     member = csr_array((ones, question, np.arange(k + 1)), shape=(k, graph.shape[0]))
     edges = coo_array(member @ graph @ member.T)
-    cell = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-    same = cell[edges.row] == cell[edges.col]
-    inside = csr_array(
-        coo_array((edges.data[same], (edges.row[same], edges.col[same])), shape=(k, k))
-    )
-    if len(np.unique(question)) == k:
-        return inside
-    copies = coo_array(member @ member.T)
-    apart = (copies.row != copies.col) & (cell[copies.row] == cell[copies.col])
-    places = copies.row[apart], copies.col[apart]
-    return csr_array(inside + coo_array((copies.data[apart], places), shape=(k, k)))
-
-
-def _entry_order(picks: Rows, rows: Candidates, weight: Array, starts: Rows) -> Rows:
-    """Return places of the picks, all cells' first ones ahead, then by entry level.
-
-    Of the first ones, those of each domain's heaviest cell come before those of its second, so that
-    the smallest budgets reach every domain; among them the heaviest ahead. Ties by row number.
-    """
-    cost, share = rows.cost[picks], weight[picks]
-    spent = np.cumsum(cost)
-    before = np.repeat(spent[starts[:-1]] - cost[starts[:-1]], np.diff(starts))
-    level = (spent - before) / share
-    level[starts[:-1]] = -share[starts[:-1]]
-    turn = np.full(len(picks), len(picks))
-    turn[starts[:-1]] = _place_in_group(rows.domain[picks[starts[:-1]]], share[starts[:-1]])
-    return np.asarray(np.lexsort((picks, level, turn)), np.int64)
+    if len(np.unique(question)) < k:
+        copies = coo_array(member @ member.T)
+        edges = coo_array(csr_array(edges).maximum(csr_array(copies)))
+    keep = (edges.row != edges.col) & (apart[edges.row] == apart[edges.col])
+    places = edges.row[keep], edges.col[keep]
+    return csr_array(coo_array((edges.data[keep], places), shape=(k, k)))
 
 
 def _place_in_group(group: Codes, value: Array) -> Rows:

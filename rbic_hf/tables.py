@@ -64,6 +64,10 @@ def spread_vectors(
     vectors: npt.NDArray[np.float32], rows: npt.NDArray[np.int64], n: int
 ) -> pa.FixedSizeListArray:
     """Return a column of n vectors, those of `rows` from `vectors` (m, d) and null elsewhere."""
+    if len(rows) == n:  # no copy: a million of these are 1.5 GB
+        return pa.FixedSizeListArray.from_arrays(
+            pa.array(np.ascontiguousarray(vectors).ravel()), vectors.shape[1]
+        )
     full = np.zeros((n, vectors.shape[1]), np.float32)
     full[rows] = vectors
     missing = np.ones(n, bool)
@@ -98,19 +102,47 @@ def with_columns(dataset: Dataset, columns: Mapping[str, Any]) -> Dataset:
 
 
 def vectors_of(dataset: Dataset, column: str) -> npt.NDArray[np.float32]:
-    """Return a vector column as one array (n, d); rows of NaN where it is null."""
-    array = _arrow(dataset, column).combine_chunks()
-    if not pa.types.is_fixed_size_list(array.type):
-        array = array.cast(pa.list_(pa.float32(), _length(array)))
-    filled = np.full((len(array), array.type.list_size), np.nan, np.float32)
-    present = np.asarray(array.is_valid())
-    flat = array.drop_null().flatten().to_numpy(zero_copy_only=False)
-    filled[present] = flat.reshape(-1, array.type.list_size)
+    """Return a vector column as one array (n, d); rows of NaN where it is null.
+
+    Read-only and not copied where it lies in memory in one piece without nulls; else copied once.
+    """
+    chunks = [_fixed_size(chunk) for chunk in column_of(dataset, column).chunks if len(chunk)]
+    sizes = {chunk.type.list_size for chunk in chunks}
+    if len(sizes) != 1:
+        raise DataError(f"vectors of several lengths in one column: {sorted(sizes)}")
+    width = sizes.pop()
+    if len(chunks) == 1 and chunks[0].null_count == 0:
+        return _flat(chunks[0]).reshape(-1, width)
+    filled = np.empty((sum(map(len, chunks)), width), np.float32)
+    start = 0
+    for chunk in chunks:
+        part = filled[start : start + len(chunk)]
+        part[:] = np.nan
+        part[np.asarray(chunk.is_valid())] = _flat(chunk).reshape(-1, width)
+        start += len(chunk)
     return filled
+
+
+def numbers_of(dataset: Dataset, column: str) -> npt.NDArray[np.float64]:
+    """Return a column of numbers, (n,), NaN where it is null.
+
+    Raises:
+        DataError: the dataset has no such column.
+    """
+    return np.asarray(column_of(dataset, column).cast(pa.float64()).to_numpy(), dtype=np.float64)
 
 
 def values_of(dataset: Dataset, column: str) -> list[Any]:
     """Return one column as a list.
+
+    Raises:
+        DataError: the dataset has no such column.
+    """
+    return list(column_of(dataset, column).to_pylist())
+
+
+def column_of(dataset: Dataset, column: str) -> pa.ChunkedArray:
+    """Return one column in Arrow's form, without touching the others: a view would gather them all.
 
     Raises:
         DataError: the dataset has no such column.
@@ -124,12 +156,32 @@ def values_of(dataset: Dataset, column: str) -> list[Any]:
         raise DataError(
             f"column {column!r} is not in the dataset{fix}. Its columns: {dataset.column_names}"
         )
-    return list(_arrow(dataset, column).to_pylist())
-
-
-def _arrow(dataset: Dataset, column: str) -> pa.ChunkedArray:
-    """Return one column without touching the others: a view would gather them all."""
+    if dataset._indices is None:
+        return dataset.data.column(column)
     return dataset.select_columns([column]).with_format("arrow")[:][column]
+
+
+def put_column(dataset: Dataset, column: str, values: pa.Array) -> Dataset:
+    """Return the dataset with these values in one rbic column, where it is, or as the last one."""
+    from datasets import Dataset, Features, Value, concatenate_datasets
+
+    schema = Features({column: Value(BY_NAME[column].dtype)}).arrow_schema
+    added = Dataset(pa.table({column: values}).cast(schema))
+    names = list(dataset.column_names)
+    rest = dataset.select_columns([name for name in names if name != column])
+    whole = concatenate_datasets([rest, added], axis=1) if rest.column_names else added
+    return whole.select_columns(names if column in names else [*names, column])
+
+
+def _flat(vectors: pa.FixedSizeListArray) -> npt.NDArray[np.float32]:
+    """Return the numbers of the vectors that are not null, whatever slice of an array they are."""
+    return np.asarray(vectors.flatten().cast(pa.float32()).to_numpy(zero_copy_only=False))
+
+
+def _fixed_size(array: pa.Array) -> pa.FixedSizeListArray:
+    if pa.types.is_fixed_size_list(array.type):
+        return array
+    return array.cast(pa.list_(pa.float32(), _length(array)))
 
 
 def _length(array: Any) -> int:

@@ -10,7 +10,7 @@ import pytest
 from conftest import WordEncoder
 
 from rbic_hf import ModelError, engines
-from rbic_hf.embed import SentenceEncoder, cut_off, describe, unit_vectors, usable
+from rbic_hf.embed import OpenVino, SentenceEncoder, cut_off, describe, unit_vectors, usable
 
 
 class Fixed:
@@ -210,3 +210,105 @@ def test_a_model_that_was_trained_further_or_reads_more_is_another_encoder(
     model.max_seq_length, window = 64, model.max_seq_length
     assert describe(model) != before
     model.max_seq_length = window
+
+
+class Words:
+    """A SentenceTransformer whose tokens are words. Keeps the batches that it was given."""
+
+    device = SimpleNamespace(type="cpu")
+
+    def __init__(self, window: float | None) -> None:
+        self.max_seq_length = window
+        self.batches: list[list[str]] = []
+        self.num_counted = 0
+
+    def tokenizer(self, texts: list[str], **options: Any) -> dict[str, Any]:
+        self.num_counted += len(texts)
+        return {"input_ids": [text.split() for text in texts]}
+
+    def encode(self, texts: list[str], **options: Any) -> Any:
+        self.batches.append(texts)
+        return np.array([[len(text), 1] for text in texts])
+
+
+def encoder_of(model: Any, **options: Any) -> SentenceEncoder:
+    encoder = SentenceEncoder("nowhere", name="words", revision="0", **options)
+    encoder._model = model
+    return encoder
+
+
+def test_batches_are_made_by_tokens_and_vectors_come_in_the_order_of_the_texts() -> None:
+    model = Words(window=2)
+    texts = ["a b", "looooong", "a b c", "longest of_all_of_them", "c"]
+    encoder = encoder_of(model, batch_size=2)
+    assert encoder.encode(texts)[:, 0].tolist() == [len(text) for text in texts]
+    assert model.batches == [["a b c", "a b"], ["longest of_all_of_them", "looooong"], ["c"]]
+    assert encoder.cut_off(list(texts)) == [False, False, True, False, False]
+    assert model.num_counted == len(texts), "tokens are counted once"
+    assert encoder.cut_off(["a b c"]) == [True]
+
+
+@pytest.mark.parametrize("window", [None, float("inf")])
+def test_without_a_window_nothing_is_counted_or_cut(window: float | None) -> None:
+    model = Words(window)
+    encoder = encoder_of(model, batch_size=2)
+    assert encoder.encode(["a", "b c", "d"])[:, 0].tolist() == [1, 3, 1]
+    assert encoder.cut_off(["a " * 1000]) == [False]
+    assert (len(model.batches), model.num_counted) == (1, 0)
+
+
+def test_no_texts_have_no_vectors_and_nothing_cut() -> None:
+    encoder = encoder_of(Words(window=2))
+    assert len(encoder.encode([])) == 0 and encoder.cut_off([]) == []
+
+
+def test_a_static_model_is_a_folder_like_any_other(tmp_path: Any) -> None:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    tokenizer = Tokenizer(models.WordLevel({"red": 0, "ball": 1, "?": 2}, unk_token="?"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    layer = StaticEmbedding(tokenizer, embedding_weights=np.eye(3, dtype=np.float32))
+    SentenceTransformer(modules=[layer], device="cpu").save(str(tmp_path / "static"))
+    encoder = engines.resolve_encoder(tmp_path / "static")
+    vectors = unit_vectors(encoder, ["red ball", "red red", ""])
+    np.testing.assert_allclose(vectors[:2], [[0.5**0.5, 0.5**0.5, 0], [1, 0, 0]], atol=1e-6)
+    assert usable(vectors).tolist() == [True, True, False]
+    assert cut_off(encoder, ["red " * 1000]) == [False]
+
+
+QUESTIONS = [f"A train has {n} cars and loses {n // 2} of them." for n in range(2, 40, 3)] + [
+    "What is the area of a circle with radius 3?",
+    "Solve x^2 - 5x + 6 = 0 for x. " * 40,
+]
+
+
+@pytest.mark.models
+def test_ours_are_the_vectors_of_the_model_itself(minilm: SentenceEncoder) -> None:
+    np.testing.assert_allclose(
+        unit_vectors(minilm, QUESTIONS), minilm.model.encode(QUESTIONS), atol=1e-5
+    )
+
+
+@pytest.mark.models
+def test_bfloat16_is_nearly_the_same(minilm: SentenceEncoder) -> None:
+    bf16 = SentenceEncoder(minilm._folder, name="MiniLM", revision="0", dtype="bfloat16")
+    cosines = (unit_vectors(bf16, QUESTIONS) * unit_vectors(minilm, QUESTIONS)).sum(1)
+    assert cosines.min() > 0.995
+    assert next(bf16.model.parameters()).element_size() == 2
+
+
+@pytest.mark.models
+@pytest.mark.parametrize(
+    ("int8", "least"), [(False, 0.995), (True, 0.95)], ids=["float", "int8"]
+)  # fmt: skip
+def test_openvino_is_nearly_the_same(minilm: SentenceEncoder, int8: bool, least: float) -> None:
+    for package in ("openvino", "nncf")[: 1 + int8]:
+        pytest.importorskip(package, reason="needs the extra rbic-hf[openvino]")
+    runtime = OpenVino(int8=int8, calibration=QUESTIONS)
+    encoder = SentenceEncoder(minilm._folder, name="MiniLM", revision="0", runtime=runtime)
+    cosines = (unit_vectors(encoder, QUESTIONS) * unit_vectors(minilm, QUESTIONS)).sum(1)
+    assert cosines.min() > least
+    assert cosines.min() < 1 - 1e-7 or "bf16" not in str(encoder.spec), "torch ran it"
+    assert encoder.cut_off(QUESTIONS) == minilm.cut_off(QUESTIONS)

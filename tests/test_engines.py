@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rbic_hf import ConfigError, ModelError, RbicConfig, engines
+from rbic_hf.embed import SentenceEncoder, describe
 from rbic_hf.probers.local import TransformersProber
 from rbic_hf.probers.vllm_process import VllmProber
 
@@ -89,3 +90,50 @@ def test_only_a_cpu_of_ones_own_limits_what_is_asked(
     monkeypatch.setattr(engines, "best_device", lambda: device)
     prober: Any = VllmProber(str(folder)) if local else object()
     assert engines.probe_limit(RbicConfig(**settings), 1000, prober) == limit
+
+
+def test_a_word_before_the_colon_names_the_precision_in_the_spec(folder: Path) -> None:
+    plain, bf16 = engines.resolve_encoder(folder), engines.resolve_encoder(f"bf16:{folder}")
+    assert type(plain) is type(bf16) is SentenceEncoder
+    assert plain.spec["encoder"] == "tiny" and "precision" not in plain.spec
+    assert describe(bf16) == {**plain.spec, "precision": "bfloat16"}
+
+
+@pytest.mark.parametrize("encoder", ["onnx:tiny", "int8:org/model", "http://host/v1", "openvino:"])
+def test_another_word_before_the_colon_is_refused(encoder: str) -> None:
+    with pytest.raises(ConfigError, match="one of bf16, openvino, openvino-int8, and after it"):
+        engines.resolve_encoder(encoder)
+
+
+def test_a_folder_with_a_colon_in_its_name_is_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "openvino:tiny").mkdir()
+    found = engines.resolve_encoder(tmp_path / "openvino:tiny")
+    assert describe(found) == {**found.spec} and "runtime" not in found.spec  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "missing"),
+    [("openvino", "openvino"), ("openvino-int8", "openvino and nncf")],
+)
+def test_a_runtime_that_is_not_installed_is_named_before_the_model_is_looked_for(
+    monkeypatch: pytest.MonkeyPatch, prefix: str, missing: str
+) -> None:
+    monkeypatch.setattr(engines.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(engines.hub, "resolve_model", lambda model: pytest.fail("looked for"))
+    wanted = rf"needs {missing}: pip install 'rbic-hf\[openvino\]'"
+    with pytest.raises(ModelError, match=wanted):
+        engines.resolve_encoder(f"{prefix}:org/model")
+
+
+@pytest.mark.parametrize("prefix", ["openvino", "openvino-int8"])
+def test_the_precision_that_the_cpu_decides_is_said_and_named(
+    folder: Path, caplog: pytest.LogCaptureFixture, prefix: str
+) -> None:
+    for package in engines.ENCODER_PREFIXES[prefix]:
+        pytest.importorskip(package, reason="needs the extra rbic-hf[openvino]")
+    with caplog.at_level(logging.WARNING, "rbic_hf"):
+        first, second = (engines.resolve_encoder(f"{prefix}:{folder}") for _ in range(2))
+    spec = describe(first)
+    assert spec is not None and spec == describe(second)
+    assert spec["runtime"] == "openvino" and spec["precision"] in caplog.text
+    assert ("int8" in spec["precision"]) is ("calibration" in spec) is (prefix == "openvino-int8")

@@ -23,7 +23,7 @@ MODULES = sorted(
 STAGES = {
     "formats": {"formats", "layouts", "hygiene"},
     "embed": {"embed"},
-    "graph": {"graph", "domain_labels"},
+    "graph": {"neighbors", "partitions", "graph", "domain_labels"},
     "probe": {
         "prompts",
         "probers",
@@ -35,12 +35,15 @@ STAGES = {
         "probers.server_addresses",
         "probers.chat_template",
         "probers.columns",
+        "probers.loading",
+        "probers.ifd",
     },
     "grade": {"grading", "grading_numbers", "graders", "workers"},
     "difficulty": {"difficulty"},
     "steps": {"steps", "segments"},
     "contribution": {"contribution"},
-    "selection": {"selection"},
+    "baselines": {"baselines"},
+    "selection": {"selection", "facility_location"},
 }
 SHARED = {"errors", "protocols", "model_folders"}  # words that every stage may use
 
@@ -166,8 +169,8 @@ def test_the_public_names_are_these() -> None:
     assert rbic_hf.__all__ == [
         "ColumnProber", "ConfigError", "DataError", "Encoder", "HubError", "ModelError", "Prober",
         "RbicConfig", "RbicError", "Report", "Sample", "ServerProber", "TransformersProber",
-        "VllmProber", "disable_pipe", "enable_pipe", "pipe", "rbic_refine", "refine", "report",
-        "score", "select", "transforms",
+        "VllmProber", "disable_pipe", "draw_pictures", "enable_pipe", "pipe", "rbic_refine",
+        "refine", "report", "score", "select", "transforms", "with_ifd",
     ]  # fmt: skip
     for name in rbic_hf.__all__:
         assert getattr(rbic_hf, name) is not None

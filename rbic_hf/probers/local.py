@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from rbic_hf.errors import ModelError
 from rbic_hf.model_folders import folder_revision
-from rbic_hf.probers.chat_template import PromptTokens, gguf_file
+from rbic_hf.probers.chat_template import PromptTokens
+from rbic_hf.probers.loading import best_device as best_device  # engines take it from here
+from rbic_hf.probers.loading import load_model
 from rbic_hf.protocols import CUT, ENDED, MAX_IN_FLIGHT, ChatMessage, Probed, Sample
 
 if TYPE_CHECKING:
@@ -156,40 +158,12 @@ class TransformersProber:
     def _load(self) -> Any:
         if self._model is None:
             try:
-                self._model = _load_model(self._folder, self.device)
+                self._model = load_model(self._folder, self.device)
             except Exception as error:
                 raise ModelError(
                     f"cannot load the prober {self.spec['prober']!r}: {error}"
                 ) from error
         return self._model
-
-
-def best_device() -> str:
-    """Return "cuda", "mps" or "cpu", whichever is the fastest that there is."""
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def _load_model(folder: str, device: str) -> Any:
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    extra: dict[str, Any] = gguf_file(folder)
-    # float16 where bfloat16 is emulated or missing, as on Colab's T4
-    half = (
-        torch.bfloat16 if device != "cuda" or torch.cuda.is_bf16_supported(False) else torch.float16
-    )
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        folder, local_files_only=True, dtype=half, **extra
-    )
-    model.train(False)
-    if extra:  # views into the file are unaligned: copying them doubles the speed on a CPU
-        for parameter in model.parameters():
-            parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
-    return model.to(device)
 
 
 def _decode(
