@@ -127,7 +127,9 @@ def ours(vectors: Vectors) -> dict[str, Any]:
     part, domain = clocked(
         "domains",
         lambda: graph.settle_domains(
-            graph.find_domains(similarity, wanted, seed=0), vectors, near.indices
+            graph.find_domains(similarity, wanted, seed=0, vectors=vectors),
+            vectors,
+            near.indices,
         ),
     )
     figures |= part | {"num_domains": int(domain.max()) + 1}

@@ -101,7 +101,7 @@ def make(n: int, seed: int) -> Made:
     topic = rng.choice(150, num_templates, p=rng.dirichlet(np.full(150, 0.5)))[template]
     rows = rng.standard_normal((150, DIM))[topic]
     rows += 1.4 * rng.standard_normal((num_templates, DIM))[template]
-    rows += 1.45 * rng.standard_normal((n, DIM))
+    rows += 1.52 * rng.standard_normal((n, DIM))
     vectors = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     z = rng.standard_normal(n) * 0.78 + 0.3 * rng.standard_normal(150)[topic]
     num_tokens = np.exp(6.5 + z).round() + 20

@@ -54,7 +54,7 @@ def knowledge_domains(
     near = find_neighbors(own, config)
     similarity = graph.similarity_graph(near.indices, near.similarities)
     wanted = config.num_domains or graph.default_num_domains(len(own))
-    domain = graph.find_domains(similarity, min(wanted, len(own)), seed=config.seed)
+    domain = graph.find_domains(similarity, min(wanted, len(own)), seed=config.seed, vectors=own)
     domain = graph.settle_domains(domain, own, near.indices)
     group = graph.duplicate_groups(near.indices, near.similarities, config.duplicate_threshold)
     return Domains(

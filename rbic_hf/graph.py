@@ -24,7 +24,7 @@ WEAK_EDGE_PERCENTILE = 5  # cosines below this percentile of all neighbours weig
 SEARCH_STEPS = 12
 CLOSE_ENOUGH = 0.03  # of the number of domains: the search ends there
 CENTROID_WEIGHT = 8.0  # against a neighbour's share of the votes; benchmarks/domains.py
-BLOCK = 16_384  # rows settled at once
+BLOCK = 4096  # rows, or communities, held against all means at once
 
 
 def similarity_graph(indices: Ints, similarities: Floats) -> csr_array:
@@ -56,12 +56,15 @@ def default_num_domains(num_rows: int) -> int:
     return int(np.clip(round(np.sqrt(num_rows) / 2), 1, 200))
 
 
-def find_domains(graph: csr_array, num_domains: int, *, seed: int) -> Ints:
+def find_domains(
+    graph: csr_array, num_domains: int, *, seed: int, vectors: Floats | None = None
+) -> Ints:
     """Return the domain of each row, (n,), 0 = the largest, ties by first row.
 
     The resolution is searched by bisection on its logarithm until about `num_domains` communities
     of useful size (at least a quarter of the average) come out; smaller ones are then merged into
-    the community that they share the most edge weight with.
+    the community that they share the most edge weight with. Islands, which share none, join the
+    community of the most similar mean among `vectors`, (n, d); without vectors, the largest.
     """
     n = graph.shape[0]
     smallest = max(2, n // (4 * num_domains))
@@ -78,7 +81,7 @@ def find_domains(graph: csr_array, num_domains: int, *, seed: int) -> Ints:
             break
         low, high = (middle, high) if useful < num_domains else (low, middle)
     assert best is not None
-    return _largest_first(_merge_small(graph, best[1], smallest))
+    return _largest_first(_merge_small(graph, best[1], smallest, vectors))
 
 
 def settle_domains(domains: Ints, vectors: Floats, indices: Ints) -> Ints:
@@ -94,10 +97,7 @@ def settle_domains(domains: Ints, vectors: Floats, indices: Ints) -> Ints:
         indices: (n, k) nearest other rows of each row.
     """
     n, k = indices.shape
-    count = int(domains.max(initial=0)) + 1
-    member = csr_array((np.ones(n, np.float32), (domains, np.arange(n))), shape=(count, n))
-    centroids = member @ vectors
-    centroids /= np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), 1e-12)
+    centroids = _means(domains, vectors)
     settled = np.empty(n, np.int32)
     for start in range(0, n, BLOCK):
         near = domains[indices[start : start + BLOCK]]
@@ -160,18 +160,20 @@ def _leiden(graph: csr_array, resolution: float, seed: int) -> Ints:
     return np.unique(labels, return_inverse=True)[1].astype(np.int32)
 
 
-def _merge_small(graph: csr_array, labels: Ints, smallest: int) -> Ints:
+def _merge_small(
+    graph: csr_array, labels: Ints, smallest: int, vectors: Floats | None = None
+) -> Ints:
     """Merge communities below `smallest` rows into the large one that they share most weight with.
 
-    Communities that touch no large one wait for the next round; what touches nothing at all joins
-    the largest.
+    Communities that touch no large one wait for the next round; when none of them touches one, each
+    joins the community, small or large, of the nearest mean, and several may meet.
     """
     while True:
         labels = np.unique(labels, return_inverse=True)[1].astype(np.int32)
         sizes = np.bincount(labels)
-        is_large = sizes >= min(smallest, sizes.max())
+        is_large = sizes >= (min(smallest, sizes.max()) if vectors is None else smallest)
         small, large = np.flatnonzero(~is_large), np.flatnonzero(is_large)
-        if len(small) == 0:
+        if len(small) == 0 or len(sizes) == 1:
             return labels
         ones = np.ones(len(labels)), (labels, np.arange(len(labels)))
         members = csr_array(ones, shape=(len(sizes), len(labels)))
@@ -181,9 +183,35 @@ def _merge_small(graph: csr_array, labels: Ints, smallest: int) -> Ints:
         if touching.any():
             heaviest = np.asarray(shared.argmax(axis=1)).ravel()
             target[small[touching]] = large[heaviest[touching]]
-        else:
+        elif vectors is None:
             target[small] = np.argmax(sizes)
+        else:
+            target = _nearest_means(labels, small, vectors)
         labels = target[labels].astype(np.int32)
+
+
+def _means(labels: Ints, vectors: Floats) -> Floats:
+    """Return the normalised mean of the vectors of each label, (labels, d)."""
+    n = len(labels)
+    ones = np.ones(n, np.float32), (labels, np.arange(n))
+    means = csr_array(ones, shape=(int(labels.max(initial=0)) + 1, n)) @ vectors
+    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+    return np.asarray(means, np.float32)
+
+
+def _nearest_means(
+    labels: Ints, small: npt.NDArray[np.int64], vectors: Floats
+) -> npt.NDArray[np.int64]:
+    """Return where each label goes when the small ones join the label of the nearest mean."""
+    means = _means(labels, vectors)
+    nearest = np.empty(len(small), np.int64)
+    for start in range(0, len(small), BLOCK):
+        block = small[start : start + BLOCK]
+        cosines = means[block] @ means.T
+        cosines[np.arange(len(block)), block] = -np.inf
+        nearest[start : start + BLOCK] = cosines.argmax(axis=1)
+    joined = coo_array((np.ones(len(small)), (small, nearest)), shape=(len(means), len(means)))
+    return np.asarray(connected_components(joined, directed=False)[1], np.int64)
 
 
 def _largest_first(labels: Ints) -> Ints:

@@ -97,7 +97,7 @@ def _lists_needed(similarity: Floats, truth_lists: Ints, wanted_recall: float) -
     rank = np.argsort(np.argsort(-similarity, axis=1, kind="stable"), axis=1, kind="stable")
     needed = np.sort(np.take_along_axis(rank, truth_lists.astype(np.int64), axis=1), axis=None)
     found = int(needed[min(int(wanted_recall * len(needed)), len(needed) - 1)]) + 1
-    return max(found, min(LEAST_ASKED, similarity.shape[1]))
+    return max(found, min(LEAST_ASKED, int(similarity.shape[1])))
 
 
 def _members(own_list: Ints, num_lists: int) -> list[Longs]:

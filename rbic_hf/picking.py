@@ -105,7 +105,7 @@ def clean_rows(scored: Dataset) -> Rows:
 
 
 def _status_is(scored: Dataset, *wanted: str) -> npt.NDArray[np.bool_]:
-    status = tables.column_of(scored, "rbic_status")
+    status = tables.column_of(scored, "rbic_status").cast(pa.string())
     return np.asarray(pc.is_in(status, value_set=pa.array(wanted)).to_numpy(), bool)
 
 
@@ -147,7 +147,8 @@ def _candidates(scored: Dataset, clean: Rows) -> selection.Candidates:
     def column(name: str) -> Amounts:
         return tables.numbers_of(scored, name)[clean]
 
-    tier = pc.index_in(tables.column_of(scored, "rbic_tier"), value_set=pa.array(TIERS))
+    told = tables.column_of(scored, "rbic_tier").cast(pa.string())  # null where none was probed
+    tier = pc.index_in(told, value_set=pa.array(TIERS))
     return selection.Candidates(
         cost=column("rbic_cost"),
         num_tokens=column("rbic_tokens"),
@@ -172,8 +173,7 @@ def _marked(scored: Dataset, kept: Rows, keep_all_rows: bool, wanted: dict[str, 
         status[clean_rows(scored)] = BUDGET
         status[kept] = KEPT
     else:
-        # in memory: an indices mapping would be written into the folder that the dataset came from
-        part = part.select(kept, keep_in_memory=True)
+        part = tables.take_rows(part, kept)
         status = np.full(len(kept), KEPT, object)
     part = part.flatten_indices(keep_in_memory=True) if part._indices is not None else part
     return tables.put_column(part, "rbic_status", pa.array(status, pa.string()))

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rbic_hf import difficulty, picking, splits, tables
+from rbic_hf.agreement import domain_agreement
 from rbic_hf.columns import CLEAN, KEPT, TIERS
-from rbic_hf.domain_agreement import domain_agreement
 from rbic_hf.errors import DataError
 from rbic_hf.splits import AnyDataset, Split
 

@@ -273,3 +273,37 @@ def test_more_copies_than_neighbours_are_still_one_group() -> None:
     groups = groups_of(nearest(vectors, 5), 0.95)
     assert len(set(groups[20:80])) == 1
     assert len(set(groups)) == 41
+
+
+def test_rows_on_the_wrong_side_settle_where_their_vectors_and_neighbours_are(planted) -> None:
+    vectors, truth, _ = planted
+    moved = truth.astype(np.int32).copy()
+    wrong = np.random.default_rng(0).permutation(len(moved))[:120]
+    moved[wrong] = (moved[wrong] + 1) % 30
+    settled = graph.settle_domains(moved, vectors, nearest(vectors, 20).indices)
+    assert adjusted_rand_score(truth, settled) > adjusted_rand_score(truth, moved) + 0.1
+    assert sorted(set(settled)) == list(range(settled.max() + 1))
+    sizes = np.bincount(settled)
+    assert (np.diff(sizes) <= 0).all()
+
+
+def test_one_row_settles_in_its_domain() -> None:
+    alone, nobody = random_unit(2)[:1], np.zeros((1, 0), np.int32)
+    assert graph.settle_domains(np.zeros(1, np.int32), alone, nobody).tolist() == [0]
+
+
+def test_islands_that_are_too_small_join_their_likes_and_not_all_one_domain() -> None:
+    # 60 islands of 12 rows around 6 topics; no edge leaves an island
+    rng = np.random.default_rng(0)
+    topic = np.repeat(np.arange(60) % 6, 12)
+    centres = rng.standard_normal((6, 48))
+    islands = centres[np.arange(60) % 6] + 0.5 * rng.standard_normal((60, 48))
+    vectors = unit(np.repeat(islands, 12, axis=0) + 0.05 * rng.standard_normal((720, 48)))
+    similarity = similarity_of(nearest(vectors, 8))
+    domains = graph.find_domains(similarity, 6, seed=0, vectors=vectors)
+    assert 3 <= domains.max() + 1 <= 20
+    assert np.bincount(domains).min() >= 24
+    for domain in range(domains.max() + 1):
+        counts = np.bincount(topic[domains == domain])
+        assert counts.max() >= 0.9 * counts.sum()
+    assert graph.find_domains(similarity, 6, seed=0).max() == 0

@@ -1,0 +1,140 @@
+"""The methods that RBIC is held against, on scored datasets."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import numpy as np
+import pytest
+from conftest import SMALL, TableProber, WordEncoder
+from datasets import Dataset
+
+import rbic_hf
+from rbic_hf import ConfigError, DataError, engines
+from rbic_hf.comparison import ORDERS
+from rbic_hf.config import Method
+from rbic_hf.protocols import Encoder
+
+WITHOUT_IFD = [method for method in get_args(Method) if method != "ifd"]
+
+
+class SlowReader:
+    """Scores a response by its length, and counts how often it is asked."""
+
+    spec = {"ifd": "length"}
+
+    def __init__(self) -> None:
+        self.num_asked = 0
+
+    def score(self, questions: list[str], responses: list[str]) -> np.ndarray:
+        self.num_asked += len(questions)
+        return np.array([1 / (1 + len(r)) for r in responses])
+
+
+@pytest.fixture
+def scored(dataset: Dataset, encoder: Encoder, prober: TableProber) -> Dataset:
+    return rbic_hf.score(dataset, config=SMALL, encoder=encoder, prober=prober)
+
+
+@pytest.fixture
+def reader(monkeypatch: pytest.MonkeyPatch) -> SlowReader:
+    fake = SlowReader()
+    monkeypatch.setattr(engines, "resolve_ifd_scorer", lambda model: fake)
+    return fake
+
+
+def clean_part(scored: Dataset) -> Dataset:
+    return scored.filter(lambda status: status == "clean", input_columns="rbic_status")
+
+
+@pytest.mark.parametrize("unit", ["cost", "tokens", "rows"])
+@pytest.mark.parametrize("method", WITHOUT_IFD)
+def test_every_method_spends_the_budget_to_within_one_row(scored, method, unit) -> None:
+    kept = rbic_hf.select(scored, 0.2, unit=unit, method=method)
+    pool = clean_part(scored)
+    column = "rows" if method == "random_rows" else unit
+    amount = {
+        "rows": lambda part: np.ones(part.num_rows),
+        "tokens": lambda part: np.array(part["rbic_tokens"], float),
+        "cost": lambda part: np.array(part["rbic_cost"]),
+    }[column]
+    budget, spent = 0.2 * amount(pool).sum(), amount(kept).sum()
+    assert budget - amount(pool).max() <= spent <= budget + amount(pool).max() / 2
+    assert set(kept["rbic_key"]) <= set(pool["rbic_key"])
+    assert set(kept["rbic_status"]) == {"kept"}
+
+
+@pytest.mark.parametrize("method", [m for m in WITHOUT_IFD if m not in ("twin", "centroids")])
+def test_smaller_ratios_are_subsets(scored: Dataset, method: Method) -> None:
+    small, large = (rbic_hf.select(scored, r, method=method)["rbic_key"] for r in (0.1, 0.3))
+    assert set(small) < set(large)
+
+
+@pytest.mark.parametrize("method", WITHOUT_IFD)
+def test_a_method_selects_the_same_twice(scored: Dataset, method: Method) -> None:
+    first, again = (rbic_hf.select(scored, 0.2, method=method, seed=3) for _ in range(2))
+    assert first["rbic_key"] == again["rbic_key"]
+
+
+def test_longest_shortest_and_contribution_take_the_ends_of_their_column(scored) -> None:
+    pool = clean_part(scored)
+    for method, column, sign in (
+        ("longest", "rbic_tokens", 1),
+        ("shortest", "rbic_tokens", -1),
+        ("contribution", "rbic_contribution", 1),
+    ):
+        kept = rbic_hf.select(scored, 0.2, unit="rows", method=method)
+        values = sign * np.sort(sign * np.array(pool[column]))
+        best = values[::-1][: kept.num_rows]
+        assert sorted(kept[column]) == pytest.approx(sorted(best)), method
+
+
+def test_the_seed_draws_random_rows_and_random_rows_count_rows(scored: Dataset) -> None:
+    one, other = (rbic_hf.select(scored, 0.2, method="random", seed=s) for s in (0, 1))
+    assert one["rbic_key"] != other["rbic_key"]
+    rows = rbic_hf.select(scored, 0.25, method="random_rows")
+    assert rows.num_rows == clean_part(scored).num_rows // 4
+
+
+def test_coverage_alone_covers_more_than_random_rows(scored: Dataset) -> None:
+    def covered(method: Method) -> float:
+        kept = rbic_hf.select(scored, 0.2, unit="rows", method=method)
+        report = rbic_hf.report(scored, kept)
+        assert report.coverage.kept is not None
+        return report.coverage.kept
+
+    assert covered("facility_location") > covered("random") + 0.01
+
+
+@pytest.mark.parametrize("method", ["k_center", "centroids", "facility_location"])
+def test_a_method_that_looks_at_vectors_says_when_there_are_none(scored, method) -> None:
+    with pytest.raises(DataError, match=r"rbic_embedding.*with_embeddings=True"):
+        rbic_hf.select(scored.remove_columns("rbic_embedding"), 0.2, method=method)
+
+
+def test_ifd_needs_its_scores_first_and_takes_the_highest(scored, reader: SlowReader) -> None:
+    with pytest.raises(DataError, match="with_ifd"):
+        rbic_hf.select(scored, 0.2, method="ifd")
+    told = rbic_hf.with_ifd(scored)
+    kept = rbic_hf.select(told, 0.2, unit="rows", method="ifd")
+    shortest = sorted(len(a) for a in clean_part(scored)["response"])[: kept.num_rows]
+    assert sorted(len(a) for a in kept["response"]) == shortest
+    assert "rbic_ifd" not in kept.column_names and "rbic_ifd" in told.column_names
+    assert [v is None for v in told["rbic_ifd"]] == [s != "clean" for s in told["rbic_status"]]
+
+
+def test_ifd_is_scored_once_per_content(scored: Dataset, reader: SlowReader) -> None:
+    rbic_hf.with_ifd(scored)
+    asked = reader.num_asked
+    assert asked == len(set(clean_part(scored)["rbic_key"]))
+    rbic_hf.with_ifd(scored.shuffle(seed=0))
+    assert reader.num_asked == asked
+
+
+def test_refine_refuses_ifd_before_any_model_is_asked(dataset: Dataset) -> None:
+    with pytest.raises(ConfigError, match="with_ifd"):
+        rbic_hf.refine(dataset, method="ifd", encoder=WordEncoder())
+
+
+def test_all_orders_are_methods() -> None:
+    assert {*ORDERS, "rbic", "twin"} == set(get_args(Method))
