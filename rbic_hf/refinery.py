@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from tqdm.auto import tqdm
 
 from rbic_hf import (
     contribution,
@@ -26,6 +25,7 @@ from rbic_hf import (
     tables,
 )
 from rbic_hf.answers import check_answers
+from rbic_hf.complexity import complexities
 from rbic_hf.config import METHODS, UNITS, Method, RbicConfig, Unit, check_choice, check_ratio
 from rbic_hf.domains import Domains, knowledge_domains
 from rbic_hf.errors import ConfigError
@@ -210,7 +210,7 @@ def _score(dataset: Dataset, request: Request, made: Provenance) -> Dataset:
     where = knowledge_domains(vectors, pool.questions, config)
     rollouts = probe_pool(dataset, pool, columns, where.domain, where.group, request, made)
     gradient = _estimate(rollouts, pool, where, config, made)
-    complexity = _complexities(pool)
+    complexity = complexities(pool.readings)
     answers = check_answers(pool, request)
     teaches = _contributions(complexity, answers, gradient, pool)
     order = _pick_order(teaches, gradient, pool, where, config)
@@ -260,11 +260,6 @@ def _estimate(
     )
     made.kappa = found.kappa
     return found
-
-
-def _complexities(pool: Pool) -> list[steps.Complexity]:
-    bar = tqdm(pool.readings, desc="Reading reasoning", unit="row", leave=False)
-    return [steps.measure(r.response, answer=r.own_answer) for r in bar]
 
 
 def _contributions(

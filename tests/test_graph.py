@@ -306,4 +306,3 @@ def test_islands_that_are_too_small_join_their_likes_and_not_all_one_domain() ->
     for domain in range(domains.max() + 1):
         counts = np.bincount(topic[domains == domain])
         assert counts.max() >= 0.9 * counts.sum()
-    assert graph.find_domains(similarity, 6, seed=0).max() == 0
