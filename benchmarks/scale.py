@@ -178,7 +178,6 @@ def candidates_of(similarity: Any, near: Any, domain: Any) -> selection.Candidat
         tier=tier,
         tier_mass=np.eye(4)[tier],
         contribution=rng.random(n),
-        core=graph.core_scores(similarity, domain).astype(float),
         group=graph.duplicate_groups(near.indices, near.similarities, 0.95),
     )
 

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 from datasets import Dataset, disable_progress_bars
 from recording import DATA, finish, rows_of
-from scale import Vectors, grown, real_vectors
+from scale import Vectors, forget_peak, grown, peak_mb, real_vectors
 
 import rbic_hf
 from rbic_hf import ColumnProber, RbicConfig, formats, layouts, tables
@@ -55,6 +55,8 @@ def main() -> None:
     dataset = Dataset.from_dict(
         {"question": questions, "response": answers, "answer": ["7"] * num_rows, "rate": rates}
     )
+    forget_peak()
+    held = peak_mb()
     wall, cpu = time.perf_counter(), os.times()
     scored = rbic_hf.score(
         dataset,
@@ -69,6 +71,7 @@ def main() -> None:
     figures["score_cpu_s"] = round(
         sum(getattr(after, f) - getattr(cpu, f) for f in ("user", "system", "children_user")), 1
     )
+    figures |= {"held_before_mb": round(held), "extra_mb": round(peak_mb() - held)}
     print(f"{num_rows:,} rows scored without models in {seconds:.1f} s")
     figures |= ratios(many(scored, num_scored))
     finish("score", figures)

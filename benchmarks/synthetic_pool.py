@@ -56,7 +56,6 @@ def main() -> None:
         tier=made.tier,
         tier_mass=np.eye(4)[made.tier],
         contribution=made.contribution,
-        core=graph.core_scores(similarity, domain).astype(float),
         group=graph.duplicate_groups(near.indices, near.similarities, 0.95),
     )
     n = len(made.cost)

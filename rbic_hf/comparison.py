@@ -1,7 +1,8 @@
 """The pick orders that RBIC is held against, on a scored dataset.
 
 What does not beat them has not been shown to help; many published selectors do not beat random.
-They see clean rows only, know nothing of groups of near-duplicates, and every budget is a prefix.
+They see clean rows only, in the order of their contents, so that shuffled rows are drawn alike;
+they know nothing of groups of near-duplicates, and every budget is a prefix.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from scipy.sparse import csr_array
 
 from rbic_hf import baselines, domains, facility_location, graph, selection, tables
@@ -25,7 +27,9 @@ Vectors = npt.NDArray[np.float32]
 
 ORDERS = tuple(method for method in get_args(Method) if method not in ("rbic", "twin"))
 
-MOST_CENTROIDS = 2000  # a centroid per pick takes hours on a million rows; the picks go round
+# The same centroids for every budget, so that budgets nest: the picks go round. More of them than
+# this take hours on a million rows.
+ROWS_PER_CENTROID, MOST_CENTROIDS = 8, 2000
 
 _EMBEDDING_HELP = (
     "method={method!r} needs the column rbic_embedding: a scored dataset has it, a refined one "
@@ -40,19 +44,32 @@ _IFD_HELP = (
 def order(
     scored: Dataset, clean: Rows, method: Method, amounts: Amounts, budget: float, *, seed: int
 ) -> Rows:
-    """Return places in `clean` in the order in which a method of `ORDERS` picks them.
+    """Return the clean rows in the order in which a method of `ORDERS` picks them, (c,).
 
     Args:
         scored: what `score` returned.
         clean: (c,) its clean rows.
         method: one of `ORDERS`.
         amounts: (rows of scored,) what each row spends.
-        budget: what will be spent, for methods that want to know how many rows that may be.
+        budget: what will be spent: k-center need not look further.
         seed: draws what is drawn.
 
     Raises:
         DataError: the column that the method looks at is not there.
     """
+    rows = by_content(scored, clean)
+    return rows[_places(scored, rows, method, amounts, budget, seed)]
+
+
+def by_content(scored: Dataset, rows: Rows) -> Rows:
+    """Return the rows in the order of their content keys."""
+    keys = tables.column_of(scored, "rbic_key").cast(pa.string()).to_numpy()[rows]
+    return rows[np.argsort(keys.astype(str), kind="stable")]
+
+
+def _places(
+    scored: Dataset, clean: Rows, method: Method, amounts: Amounts, budget: float, seed: int
+) -> Rows:
     if method in ("random", "random_rows"):
         return baselines.random_order(len(clean), seed=seed)
     if method in ("longest", "shortest"):
@@ -68,11 +85,10 @@ def order(
     vectors = _vectors(scored, clean, method)
     if method == "facility_location":
         return _by_coverage(vectors, seed)
-    cheap = np.sort(amounts[clean])
-    most = selection.prefix_length(cheap, budget)  # no order picks more rows than this
     if method == "k_center":
+        most = selection.prefix_length(np.sort(amounts[clean]), budget)  # no order picks more
         return baselines.k_center_order(vectors, most)
-    wanted = round(budget / amounts[clean].mean())
+    wanted = len(clean) // ROWS_PER_CENTROID
     return baselines.centroid_order(vectors, min(max(wanted, 1), MOST_CENTROIDS), seed=seed)
 
 
@@ -80,7 +96,7 @@ def _vectors(scored: Dataset, clean: Rows, method: Method) -> Vectors:
     if "rbic_embedding" not in scored.column_names:
         raise DataError(_EMBEDDING_HELP.format(method=method))
     vectors = tables.vectors_of(scored, "rbic_embedding")
-    return vectors if len(clean) == len(vectors) else vectors[clean]
+    return np.ascontiguousarray(vectors[clean])
 
 
 def _by_coverage(vectors: Vectors, seed: int) -> Rows:

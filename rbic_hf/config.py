@@ -73,7 +73,7 @@ class RbicConfig:
         for name in ("num_neighbors", "max_per_group", "num_rollouts"):
             _whole(name, getattr(self, name), low=1)
         _whole("max_length", self.max_length, low=1)
-        _whole("seed", self.seed, low=0, high=2**63 - 1)
+        check_seed(self.seed)
         for name in ("num_domains", "max_new_tokens"):
             if getattr(self, name) is not None:
                 _whole(name, getattr(self, name), low=1)
@@ -104,6 +104,15 @@ def check_ratio(ratio: object) -> float:
     """
     _number("ratio", ratio, above=0, high=1)
     return float(ratio)  # type: ignore[arg-type]
+
+
+def check_seed(seed: object) -> None:
+    """Refuse what is no seed.
+
+    Raises:
+        ConfigError: it is no whole number >= 0.
+    """
+    _whole("seed", seed, low=0, high=2**63 - 1)
 
 
 def check_choice(name: str, value: object, accepted: tuple[str, ...]) -> None:

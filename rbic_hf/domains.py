@@ -71,11 +71,13 @@ def find_neighbors(vectors: npt.NDArray[np.float32], config: RbicConfig) -> neig
     """Return the neighbours of unit vectors (n, d), on a GPU if there is one; log the recall."""
     device = best_device() if len(vectors) > neighbors.EXACT_ROWS else "cpu"
     near = neighbors.nearest(vectors, config.num_neighbors, seed=config.seed, device=device)
-    how = "all pairs compared" if near.recall == 1 else "approximate"
-    logger.log(
-        logging.INFO if near.recall == 1 else logging.WARNING,
-        "neighbours: %s; recall@%d %.3f", how, near.indices.shape[1], near.recall,
-    )  # fmt: skip
+    num_neighbors = near.indices.shape[1]
+    if near.is_exact and num_neighbors:
+        logger.info("neighbours: all pairs compared; recall@%d 1", num_neighbors)
+    elif num_neighbors:
+        logger.warning(
+            "neighbours: by partitions; recall@%d is %.3f on a sample", num_neighbors, near.recall
+        )
     return near
 
 

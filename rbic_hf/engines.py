@@ -115,8 +115,14 @@ def check_encoder(encoder: object) -> None:
             "one of these after 'bf16:', 'openvino:' or 'openvino-int8:', "
             "or an object with encode(list[str]) -> (n, d)"
         )
-    if isinstance(spec := getattr(encoder, "spec", None), Mapping):
+    spec = getattr(encoder, "spec", None)
+    if isinstance(spec, Mapping):
         _check_spec(encoder, spec)
+    elif spec is not None and not callable(spec):
+        raise ConfigError(
+            f"{type(encoder).__name__}.spec={spec!r} is not accepted; it names the encoder in the "
+            "caches and must be a mapping of JSON-able settings"
+        )
 
 
 def resolve_prober(prober: str | Path | Prober | None, config: RbicConfig) -> Prober:

@@ -7,7 +7,7 @@ compared with the partitions that `partitions.py` finds necessary for a recall o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,13 +35,14 @@ class Neighbors:
         indices: (n, k) row numbers, nearest first, ties by row number, k < n. Where more rows are
             equally near than fit, which of them are named is fixed but not defined.
         similarities: (n, k) cosines in [-1, 1].
-        recall: share of the k true neighbours that were found, measured on a sample; 1: all of
-            them, by comparing all pairs.
+        recall: share of the k true neighbours that were found, measured on a sample.
+        is_exact: whether all pairs were compared.
     """
 
     indices: Ints
     similarities: Floats
     recall: float = 1.0
+    is_exact: bool = True
 
 
 def nearest(
@@ -65,7 +66,7 @@ def nearest(
         return _without_self(*on_device(vectors, k + 1, device), k)
     if n > EXACT_ROWS:
         found, cosines, recall = partitions.search(vectors, k + 1, seed=seed)
-        return _without_self(found, cosines, k, recall)
+        return replace(_without_self(found, cosines, k), recall=recall, is_exact=False)
     import faiss
 
     products, rows = faiss.knn(vectors, vectors, k + 1, metric=faiss.METRIC_INNER_PRODUCT)
@@ -107,9 +108,7 @@ def _best_of_block(
     return best, where
 
 
-def _without_self(
-    found: npt.NDArray[np.integer[Any]], similarities: Floats, k: int, recall: float = 1.0
-) -> Neighbors:
+def _without_self(found: npt.NDArray[np.integer[Any]], similarities: Floats, k: int) -> Neighbors:
     """Return the first k of k + 1 nearest rows, sorted, the row itself left out."""
     n = len(found)
     rows = np.arange(n)[:, None]
@@ -118,5 +117,4 @@ def _without_self(
     return Neighbors(
         found[rows, order].astype(np.int32),
         np.clip(similarities[rows, order], -1, 1).astype(np.float32),
-        recall,
     )

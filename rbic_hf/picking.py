@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from rbic_hf import comparison, selection, splits, tables
 from rbic_hf.columns import BUDGET, BY_NAME, CLEAN, KEPT, TIERS
-from rbic_hf.config import METHODS, UNITS, Method, Unit, check_choice, check_ratio
+from rbic_hf.config import METHODS, UNITS, Method, Unit, check_choice, check_ratio, check_seed
 from rbic_hf.errors import DataError
 from rbic_hf.splits import AnyDataset, Split
 
@@ -24,7 +24,7 @@ logger = logging.getLogger("rbic_hf")
 Amounts = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
-NEEDED = ("rbic_status", "rbic_rank", "rbic_tokens", "rbic_cost")
+NEEDED = ("rbic_status", "rbic_rank", "rbic_key", "rbic_tokens", "rbic_cost")
 
 
 def select(
@@ -43,7 +43,8 @@ def select(
 
     Args:
         scored: what `score` returned, or its copy from disk, Parquet or the Hub.
-        ratio: share of the clean rows' `unit` to keep, in (0, 1]; smaller ratios are subsets.
+        ratio: share of the clean rows' `unit` to keep, in (0, 1]; smaller ratios are subsets, but
+            for the twin, which is drawn for each.
         unit: "cost", "tokens" or "rows".
         method: "rbic", or what to hold it against: "twin" (random rows with the same domains, tiers
             and lengths), "random" (random rows for the same amount), "random_rows" (that share of
@@ -65,6 +66,7 @@ def select(
     share = check_ratio(ratio)
     check_choice("unit", unit, UNITS)
     check_choice("method", method, METHODS)
+    check_seed(seed)
 
     def one(rows: Dataset) -> Dataset:
         kept = _kept_rows(rows, share, unit, method, seed)
@@ -83,11 +85,11 @@ def kept_amounts(scored: Dataset, unit: Unit) -> Amounts:
 
 def twin_of(scored: Dataset, kept: Rows, unit: Unit, *, seed: int) -> Rows:
     """Return the random twin of the rows `kept`, as row numbers of the scored dataset."""
-    clean = clean_rows(scored)
+    clean = comparison.by_content(scored, clean_rows(scored))
     candidates = _candidates(scored, clean)
-    places = np.searchsorted(clean, kept)
+    places = np.flatnonzero(np.isin(clean, kept))
     amounts = kept_amounts(scored, unit)[clean]
-    return clean[selection.random_twin(candidates, places, amounts, seed=seed)]
+    return np.sort(clean[selection.random_twin(candidates, places, amounts, seed=seed)])
 
 
 def clean_rows(scored: Dataset) -> Rows:
@@ -119,7 +121,7 @@ def _kept_rows(scored: Dataset, ratio: float, unit: Unit, method: Method, seed: 
     amounts = kept_amounts(scored, unit)
     budget = ratio * float(amounts[clean].sum())
     if method in comparison.ORDERS:
-        order = clean[comparison.order(scored, clean, method, amounts, budget, seed=seed)]
+        order = comparison.order(scored, clean, method, amounts, budget, seed=seed)
     else:
         order = _ranked(scored, clean)
     kept = order[: selection.prefix_length(amounts[order], budget)]
@@ -142,7 +144,7 @@ def _ranked(scored: Dataset, clean: Rows) -> Rows:
 
 
 def _candidates(scored: Dataset, clean: Rows) -> selection.Candidates:
-    """Return the clean rows as the selection sees them; the twin needs no tier mass and no core."""
+    """Return the clean rows as the selection sees them; the twin needs no tier mass."""
 
     def column(name: str) -> Amounts:
         return tables.numbers_of(scored, name)[clean]
@@ -156,7 +158,6 @@ def _candidates(scored: Dataset, clean: Rows) -> selection.Candidates:
         tier=np.asarray(tier.fill_null(0).to_numpy(), np.int32)[clean],
         tier_mass=np.ones((len(clean), 1)),
         contribution=column("rbic_contribution"),
-        core=np.ones(len(clean)),
         group=column("rbic_duplicate_group").astype(np.int32),
     )
 

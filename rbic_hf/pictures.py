@@ -17,6 +17,7 @@ from rbic_hf import picture_map, splits
 from rbic_hf import picture_numbers as numbers
 from rbic_hf import picture_style as style
 from rbic_hf.columns import TIERS
+from rbic_hf.errors import ConfigError
 from rbic_hf.picture_numbers import RATIOS, Array, CleanRows, Codes, Curve, Places
 from rbic_hf.splits import AnyDataset, Split
 
@@ -61,6 +62,8 @@ def draw(
     whole, part = splits.chosen_part(scored, split), splits.chosen_part(refined, split)
     rows = numbers.read_rows(whole, part)
     out = Path(folder)
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out} is a file; give a folder for the pictures")
     out.mkdir(parents=True, exist_ok=True)
     files: list[Path] = []
     with style.own_settings():
@@ -297,7 +300,7 @@ def _coverage(
 
 def _curve_caption(ours: Curve, has_coverage: bool) -> str:
     text = (
-        "Solid: the first rows in pick order; dashed: random clean rows that cost as much. "
+        "Solid: the first rows by rbic_rank; dashed: random clean rows that cost as much. "
         "Dotted: what the refined dataset spends. "
     )
     if has_coverage:
@@ -315,7 +318,7 @@ def _draw_panel(
     axes: Axes, name: str, ours: Array, by_chance: Array, is_share: bool, selected: float
 ) -> None:
     axes.plot(RATIOS, by_chance, color=style.RANDOM, ls="--", lw=1.6, label="random, equal cost")
-    axes.plot(RATIOS, ours, color=style.KEPT, lw=2.0, label="in pick order")
+    axes.plot(RATIOS, ours, color=style.KEPT, lw=2.0, label="rbic, in pick order")
     axes.axvline(selected, color=style.INK, lw=1.1, ls=":")
     style.log_axis(axes.xaxis, RATIOS[0], 1.0, lambda value: f"{100 * value:.4g} %")
     both = np.concatenate([ours, by_chance])

@@ -300,7 +300,6 @@ def _pick_order(
         tier=np.zeros(n, np.int32) if gradient is None else gradient.tier[by_content],
         tier_mass=np.ones((n, 1)) if gradient is None else gradient.tier_mass[by_content],
         contribution=teaches[by_content],
-        core=where.core[by_content].astype(float),
         group=where.group[by_content],
         question=where.question[by_content],
     )

@@ -1,10 +1,11 @@
 """One global pick order of which every budget is a prefix, and the random twin to hold it against.
 
-Cells = domain x tier x length band. Inside a cell, lazy greedy on facility location plus
-contribution, at unit cost (gain per cost throws long traces away; k-center picks outliers). A
-row's entry level is the smallest lam at which its cell's budget lam * M^alpha * g * h covers the
-cell's picks up to and with it. Rows sorted by entry level are nested for every ratio and unit by
-construction, and a new ratio costs one cumulative sum. Formulas of this project.
+Cells = domain x tier x length band, each with a share M^alpha * g_tier * h_band of every budget.
+They take turns: the cell that has spent the least of its share picks the row with the most coverage
+and contribution, seeing what the others picked, at unit cost (gain per cost throws long traces
+away; k-center picks outliers). Whose turn it is does not depend on the row that waits, so that
+raising a contribution only ever brings a row forward. Prefixes are nested for every ratio and unit
+by construction, and a new ratio costs one cumulative sum. Formulas of this project.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from scipy.sparse import coo_array, csr_array
 
 from rbic_hf.facility_location import greedy_order
 
-VERSION = 2
+VERSION = 3
 
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int32]
@@ -37,7 +38,6 @@ class Candidates:
         tier: index of the difficulty tier; all 0 when nothing was probed.
         tier_mass: (n, num_tiers) probability of each tier.
         contribution: in [0, 1], higher teaches more.
-        core: weight of the row as something to be covered, in [0, 1].
         group: duplicate group.
         question: the row's node in the similarity graph; None: row i is node i.
     """
@@ -48,7 +48,6 @@ class Candidates:
     tier: Codes
     tier_mass: Array
     contribution: Array
-    core: Array
     group: Codes
     question: Codes | None = None
 

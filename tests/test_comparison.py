@@ -64,7 +64,7 @@ def test_every_method_spends_the_budget_to_within_one_row(scored, method, unit) 
     assert set(kept["rbic_status"]) == {"kept"}
 
 
-@pytest.mark.parametrize("method", [m for m in WITHOUT_IFD if m not in ("twin", "centroids")])
+@pytest.mark.parametrize("method", [m for m in WITHOUT_IFD if m != "twin"])
 def test_smaller_ratios_are_subsets(scored: Dataset, method: Method) -> None:
     small, large = (rbic_hf.select(scored, r, method=method)["rbic_key"] for r in (0.1, 0.3))
     assert set(small) < set(large)
@@ -74,6 +74,13 @@ def test_smaller_ratios_are_subsets(scored: Dataset, method: Method) -> None:
 def test_a_method_selects_the_same_twice(scored: Dataset, method: Method) -> None:
     first, again = (rbic_hf.select(scored, 0.2, method=method, seed=3) for _ in range(2))
     assert first["rbic_key"] == again["rbic_key"]
+
+
+@pytest.mark.parametrize("method", WITHOUT_IFD)
+def test_shuffled_rows_are_the_same_selection(scored: Dataset, method: Method) -> None:
+    moved = scored.shuffle(seed=1)
+    one, other = (rbic_hf.select(rows, 0.2, method=method) for rows in (scored, moved))
+    assert set(one["rbic_key"]) == set(other["rbic_key"])
 
 
 def test_longest_shortest_and_contribution_take_the_ends_of_their_column(scored) -> None:
@@ -134,6 +141,12 @@ def test_ifd_is_scored_once_per_content(scored: Dataset, reader: SlowReader) -> 
 def test_refine_refuses_ifd_before_any_model_is_asked(dataset: Dataset) -> None:
     with pytest.raises(ConfigError, match="with_ifd"):
         rbic_hf.refine(dataset, method="ifd", encoder=WordEncoder())
+
+
+@pytest.mark.parametrize("seed", ["a", -1, 0.5, True])
+def test_what_is_no_seed_is_refused(scored: Dataset, seed) -> None:
+    with pytest.raises(ConfigError, match="seed="):
+        rbic_hf.select(scored, 0.2, method="random", seed=seed)
 
 
 def test_all_orders_are_methods() -> None:

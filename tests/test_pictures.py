@@ -300,3 +300,9 @@ def test_names_do_not_overlap_and_stay_inside() -> None:
         for j in range(i):
             gap = np.abs(placed[i] - placed[j]) - sizes[i]
             assert gap.max() >= -1e-9
+
+
+def test_a_file_is_no_folder_for_pictures(probed: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(rbic_hf.ConfigError, match="is a file"):
+        draw(probed, rbic_hf.select(probed, 0.3), tmp_path / "taken")

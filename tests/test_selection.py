@@ -47,7 +47,6 @@ def pool(n: int, *, seed: int = 0, num_domains: int = 3, copies: float = 1.0) ->
         tier=mass.argmax(axis=1).astype(np.int32),
         tier_mass=mass,
         contribution=rng.random(n),
-        core=rng.random(n),
         group=group.astype(np.int32),
     )
 
@@ -142,7 +141,6 @@ def test_greedy_covers_two_clusters_before_it_goes_deeper_into_one() -> None:
         num_tokens=np.ones(5),
         domain=np.zeros(5, np.int32),
         tier=np.zeros(5, np.int32),
-        core=np.ones(5),
         contribution=np.zeros(5),
     )
     assert pick_order(alike, csr_array(dense), EVEN).tolist()[:2] == [0, 3]
@@ -310,7 +308,7 @@ def test_a_pool_of_unsolved_rows_alone_is_still_ordered() -> None:
 
 
 def test_extreme_costs_keep_the_order_whole() -> None:
-    rows = replace(pool(30), cost=10.0 ** np.linspace(-3, 12, 30), core=np.zeros(30))
+    rows = replace(pool(30), cost=10.0 ** np.linspace(-3, 12, 30))
     assert sorted(pick_order(rows, csr_array((30, 30)), EVEN).tolist()) == list(range(30))
 
 
@@ -471,7 +469,6 @@ def test_rows_of_one_question_share_its_node_in_the_graph() -> None:
         num_tokens=np.ones(6),
         domain=np.zeros(6, np.int32),
         tier=np.zeros(6, np.int32),
-        core=np.ones(6),
         contribution=np.zeros(6),
         group=np.array([0, 0, 1, 1, 2, 2], np.int32),
         question=np.array([0, 0, 1, 1, 2, 2], np.int32),
