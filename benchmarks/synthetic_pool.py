@@ -47,7 +47,7 @@ def main() -> None:
     near = neighbors.nearest(made.vectors, 20)
     similarity = graph.similarity_graph(near.indices, near.similarities)
     num_domains = graph.default_num_domains(len(made.cost))
-    domain = graph.find_domains(similarity, num_domains, seed=0)
+    domain = graph.find_domains(similarity, num_domains, seed=0, vectors=made.vectors)
     domain = graph.settle_domains(domain, made.vectors, near.indices)
     rows = selection.Candidates(
         cost=made.cost,

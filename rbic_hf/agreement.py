@@ -37,9 +37,9 @@ def domain_agreement(scored: Dataset, clean: npt.NDArray[np.int64]) -> dict[str,
     found = {"length decile": mutual_information(domain, length_bins(num_tokens, LENGTH_BINS))}
     for name in SOURCE_COLUMNS:
         if name in scored.column_names:
-            codes = _codes(scored, name)
+            codes = _codes(scored, name, clean)
             if codes is not None:
-                found[f"column {name!r}"] = mutual_information(domain, codes[clean])
+                found[f"column {name!r}"] = mutual_information(domain, codes)
                 break
     return found
 
@@ -51,9 +51,11 @@ def mutual_information(a: npt.NDArray[np.int32], b: npt.NDArray[np.int32]) -> fl
     return float(normalized_mutual_info_score(a, b))
 
 
-def _codes(dataset: Dataset, column: str) -> npt.NDArray[np.int32] | None:
-    """Return a number for each text of a column, (n,); None where they are no sources."""
-    values = tables.column_of(dataset, column)
+def _codes(
+    dataset: Dataset, column: str, rows: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int32] | None:
+    """Return a number for each row's text, (rows,); None where the texts are no sources."""
+    values = tables.column_of(dataset, column).take(pa.array(rows))
     if not pa.types.is_string(values.type) and not pa.types.is_large_string(values.type):
         return None
     encoded = values.combine_chunks().dictionary_encode()

@@ -114,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_selection(select)
     select.add_argument("--seed", type=int, default=0, help="draws what is drawn (default: 0)")
     select.add_argument("--ifd-model", metavar="MODEL", help="who scores for --method ifd")
+    _add_columns(select)
     select.add_argument("--cache-dir", type=Path, help="where those scores are kept")
     _add_out(select)
     report = _command(commands, "report", "say what was kept and what was dropped", _report)
@@ -149,6 +150,10 @@ def _add_source(command: argparse.ArgumentParser) -> None:
     command.add_argument("source", metavar="SOURCE", help="Hub id, folder or file (see below)")
     command.add_argument("--split", help="split to use (default: train)")
     command.add_argument("--revision", help="revision of a Hub dataset")
+    _add_columns(command)
+
+
+def _add_columns(command: argparse.ArgumentParser) -> None:
     for role in COLUMN_ROLES:
         command.add_argument(f"--{role}", metavar="COLUMN", help=f"the column of the {role}")
 
@@ -234,7 +239,6 @@ def _ratio(text: str) -> float:
 
 def _arguments(args: argparse.Namespace) -> dict[str, Any]:
     """Return the arguments of `score` that the command line gives."""
-    named = {role: getattr(args, role) for role in COLUMN_ROLES if getattr(args, role)}
     settings = {
         f.name: value for f in fields(RbicConfig) if (value := getattr(args, f.name)) is not None
     }
@@ -245,10 +249,15 @@ def _arguments(args: argparse.Namespace) -> dict[str, Any]:
         "prober": _prober(args, config),
         "student": args.student,
         "probe": not args.no_probe,
-        "columns": named or None,
+        "columns": _columns(args),
         "cache_dir": args.cache_dir,
         "with_generations": False,
     }
+
+
+def _columns(args: argparse.Namespace) -> dict[str, str] | None:
+    named = {role: getattr(args, role) for role in COLUMN_ROLES if getattr(args, role)}
+    return named or None
 
 
 def _prober(args: argparse.Namespace, config: RbicConfig) -> Any:
@@ -348,7 +357,7 @@ def _select(args: argparse.Namespace) -> None:
     if args.method == "ifd" and "rbic_ifd" not in scored.column_names:
         from rbic_hf.ifd_column import with_ifd
 
-        scored = with_ifd(scored, args.ifd_model, cache_dir=args.cache_dir)
+        scored = with_ifd(scored, args.ifd_model, columns=_columns(args), cache_dir=args.cache_dir)
     output.select_to_folder(
         scored,
         out,

@@ -61,7 +61,8 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "rbic_domain", "int32", "0 .. domains - 1", "",
-        "knowledge domain: Leiden community of the question graph, largest first. Null: set aside",
+        "knowledge domain: Leiden community of the question graph, the one of most questions "
+        "first. Null: set aside",
     ),
     Column(
         "rbic_domain_label", "string", "up to three words", "",

@@ -7,6 +7,7 @@ they know nothing of groups of near-duplicates, and every budget is a prefix.
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
@@ -100,12 +101,16 @@ def _vectors(scored: Dataset, clean: Rows, method: Method) -> Vectors:
 
 
 def _by_coverage(vectors: Vectors, seed: int) -> Rows:
-    """Return greedy facility location over distinct vectors, then the copies in row order."""
+    """Return greedy facility location over distinct vectors, then the copies in row order.
+
+    On the graph of `RbicConfig`'s own number of neighbours, whatever the run had.
+    """
     first: dict[bytes, int] = {}
     for row, vector in enumerate(vectors):
-        first.setdefault(vector.tobytes(), row)
+        first.setdefault(blake2b(vector, digest_size=16).digest(), row)
     distinct = np.fromiter(first.values(), np.int64, len(first))
-    near = domains.find_neighbors(vectors[distinct], RbicConfig(seed=seed))
+    own = vectors if len(distinct) == len(vectors) else vectors[distinct]
+    near = domains.find_neighbors(own, RbicConfig(seed=seed))
     similarity: csr_array = graph.similarity_graph(near.indices, near.similarities)
     picks = facility_location.by_coverage(similarity)
     copies = np.setdiff1d(np.arange(len(vectors)), distinct)

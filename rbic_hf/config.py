@@ -21,6 +21,8 @@ METHODS: tuple[str, ...] = get_args(Method)
 class RbicConfig:
     """What a run computes; two runs with equal configs and rows give equal results.
 
+    Above 20,000 distinct questions a GPU compares all pairs and a CPU does not: domains may differ.
+
     Attributes:
         num_neighbors: neighbours per row in the knowledge-domain graph.
         num_domains: domains to aim for; None: about sqrt(rows) / 2, between 1 and 200.
@@ -39,7 +41,8 @@ class RbicConfig:
         alpha: how a cell's budget follows its mass: 1 like random rows, 0 the same for all cells.
         tilt: length dial: above 0 favours long rows, below 0 short ones (small students: -0.3).
         easy_weight: budget of easy cells relative to medium and hard ones, in [0, 1].
-        unsolved_cap: largest share of the budget for questions never solved, in [0, 1].
+        unsolved_cap: largest share of the budget for questions never solved, in [0, 1], while other
+            rows are left.
         contribution_weight: weight of the contribution against coverage when rows of one cell
             compete, >= 0.
         seed: the one seed of everything that is drawn.

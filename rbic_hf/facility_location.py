@@ -27,7 +27,13 @@ WORTH_COMPILING = 10_000  # rows; below, plain Python is done before the compile
 
 
 def greedy_order(
-    graph: csr_array, weight: Array, bonus: Array, starts: Rows, cost: Array, share: Array
+    graph: csr_array,
+    weight: Array,
+    bonus: Array,
+    starts: Rows,
+    cost: Array,
+    share: Array,
+    node: Rows | None = None,
 ) -> Rows:
     """Return all row numbers in the order in which they are picked, (n,); ties by number.
 
@@ -35,25 +41,27 @@ def greedy_order(
     a bonus of that range does.
 
     Args:
-        graph: (n, n) symmetric similarities in [0, 1]; a row covers itself fully.
-        weight: (n,) how much each row wants to be covered, > 0.
+        graph: (m, m) symmetric similarities in [0, 1] of nodes; a node covers itself fully.
+        weight: (m,) how much each node wants to be covered, > 0.
         bonus: (n,) what picking a row is worth by itself.
         starts: (c + 1,) where the rows of each cell begin; last, n. The first cell picks first.
         cost: (n,) what a pick spends, >= 0.
         share: (c,) a cell's part of every budget, > 0.
+        node: (n,) the node of each row; rows may share one. None: row i is node i.
     """
-    n = graph.shape[0]
+    n = len(bonus)
     if n == 0:
         return np.zeros(0, np.int64)
+    node = np.arange(n) if node is None else node
     cell = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-    alone = graph @ weight + weight
+    alone = (graph @ weight + weight)[node]
     scale = np.maximum.reduceat(alone, starts[:-1])[cell]
     key = alone / scale + bonus
     heap = np.lexsort((np.arange(n), -key, cell))  # sorted, so it is a heap in every cell
     run = _compiled() if n >= WORTH_COMPILING else _take_turns(_sink)
     order = np.empty(n, np.int64)
     csr = graph.indptr, graph.indices, graph.data
-    run(*csr, weight, bonus, scale, key, heap, starts, cost, share, order)
+    run(*csr, node, weight, bonus, scale, key, heap, starts, cost, share, order)
     return order
 
 
@@ -106,6 +114,7 @@ def _take_turns(sink: Callable[..., None]) -> Callable[..., None]:
         indptr: npt.NDArray[Any],
         indices: npt.NDArray[Any],
         data: npt.NDArray[Any],
+        node: Rows,
         weight: Array,
         bonus: Array,
         scale: Array,
@@ -121,15 +130,16 @@ def _take_turns(sink: Callable[..., None]) -> Callable[..., None]:
         unspent = np.zeros(len(left))  # minus what a cell has spent of its share
         cells = np.arange(len(left))  # a heap: all keys are equal
         num_cells = len(left)
-        covered = np.zeros(len(key))
+        covered = np.zeros(len(weight))
         asked = np.zeros(len(key), np.int64)  # after how many picks a key was computed
         for done in range(len(key)):
             cell = cells[0]
             first = starts[cell]
             row = heap[first]
             while asked[row] != done:
-                gain = (1.0 - covered[row]) * weight[row]
-                for e in range(indptr[row], indptr[row + 1]):
+                at = node[row]
+                gain = (1.0 - covered[at]) * weight[at]
+                for e in range(indptr[at], indptr[at + 1]):
                     if data[e] > covered[indices[e]]:
                         gain += (data[e] - covered[indices[e]]) * weight[indices[e]]
                 key[row] = gain / scale[row] + bonus[row]
@@ -137,8 +147,9 @@ def _take_turns(sink: Callable[..., None]) -> Callable[..., None]:
                 sink(heap, first, left[cell], row, key)
                 row = heap[first]
             order[done] = row
-            covered[row] = 1.0
-            for e in range(indptr[row], indptr[row + 1]):
+            at = node[row]
+            covered[at] = 1.0
+            for e in range(indptr[at], indptr[at + 1]):
                 if data[e] > covered[indices[e]]:
                     covered[indices[e]] = data[e]
             left[cell] -= 1

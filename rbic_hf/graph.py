@@ -24,7 +24,8 @@ WEAK_EDGE_PERCENTILE = 5  # cosines below this percentile of all neighbours weig
 SEARCH_STEPS = 12
 CLOSE_ENOUGH = 0.03  # of the number of domains: the search ends there
 CENTROID_WEIGHT = 8.0  # against a neighbour's share of the votes; benchmarks/domains.py
-BLOCK = 4096  # rows, or communities, held against all means at once
+BLOCK = 4096  # rows held against all means at once
+MOST_COSINES = 1 << 25  # of communities, held at once: 128 MB
 
 
 def similarity_graph(indices: Ints, similarities: Floats) -> csr_array:
@@ -205,11 +206,12 @@ def _nearest_means(
     """Return where each label goes when the small ones join the label of the nearest mean."""
     means = _means(labels, vectors)
     nearest = np.empty(len(small), np.int64)
-    for start in range(0, len(small), BLOCK):
-        block = small[start : start + BLOCK]
+    step = max(1, MOST_COSINES // len(means))
+    for start in range(0, len(small), step):
+        block = small[start : start + step]
         cosines = means[block] @ means.T
         cosines[np.arange(len(block)), block] = -np.inf
-        nearest[start : start + BLOCK] = cosines.argmax(axis=1)
+        nearest[start : start + step] = cosines.argmax(axis=1)
     joined = coo_array((np.ones(len(small)), (small, nearest)), shape=(len(means), len(means)))
     return np.asarray(connected_components(joined, directed=False)[1], np.int64)
 

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from rbic_hf import cached, engines, picking, splits, tables
-from rbic_hf.pool import read_rows
+from rbic_hf.errors import DataError
+from rbic_hf.pool import read_rows, row_key
 from rbic_hf.request import CacheDir, check_request
 from rbic_hf.splits import AnyDataset, Split
 from rbic_hf.store import Store
@@ -40,7 +41,8 @@ def with_ifd(
         cache_dir: as for `score`.
 
     Raises:
-        DataError: the dataset was not scored, has no clean row, or no known layout.
+        DataError: the dataset was not scored, has no clean row, no known layout, or reads otherwise
+            than when it was scored.
         ModelError: the model is neither a folder nor to be had from the Hub.
     """
     request = check_request(columns=columns, cache_dir=cache_dir)
@@ -48,7 +50,13 @@ def with_ifd(
     def one(rows: Dataset) -> Dataset:
         clean = picking.clean_rows(rows)
         readings, _ = read_rows(rows, request.columns)
-        keys = tables.values_of(rows, "rbic_key")
+        keys = [row_key(reading) for reading in readings]
+        stored = tables.values_of(rows, "rbic_key")
+        if any(keys[i] != stored[i] for i in clean.tolist()):
+            raise DataError(
+                "the rows do not read as they did when they were scored: name the same columns= as "
+                "for score, or score them again"
+            )
         scorer = engines.resolve_ifd_scorer(model)
         ifd = cached.ifd(
             scorer,

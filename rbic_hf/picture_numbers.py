@@ -262,7 +262,7 @@ def flat_map(vectors: Vectors, *, seed: int) -> tuple[Array, str]:
         if len(vectors) < LEAST_FOR_TSNE or plane.std(axis=0).min() < 1e-9:
             return plane, "PCA"
         perplexity = min(PERPLEXITY, len(vectors) / 4)
-        tsne = TSNE(init="pca", perplexity=perplexity, random_state=seed, n_jobs=1)
+        tsne = TSNE(init="pca", perplexity=perplexity, random_state=seed % 2**32, n_jobs=1)
         return np.asarray(tsne.fit_transform(components), float), "t-SNE"
 
 

@@ -89,15 +89,16 @@ def pick_order(rows: Candidates, graph: csr_array, budgets: Budgets) -> Rows:
     weight = _cell_weight(rows, band, budgets)
     members, starts = _in_turn(*_by_cell(rows, band, allowed), rows.domain, weight)
     capped = rows.tier == (-1 if budgets.capped_tier is None else budgets.capped_tier)
+    question = members if rows.question is None else rows.question[members]
+    apart, node = _apart(graph, question, capped[members])
     picks = greedy_order(
-        _among(
-            graph, members if rows.question is None else rows.question[members], capped[members]
-        ),
-        np.ones(len(members)),
+        apart,
+        np.bincount(node, minlength=apart.shape[0]).astype(float),
         budgets.contribution_weight * rows.contribution[members],
         starts,
         rows.cost[members],
         weight[members[starts[:-1]]],
+        node,
     )
     order = members[picks]
     if budgets.capped_tier is None:
@@ -197,22 +198,21 @@ def _in_turn(members: Rows, starts: Rows, domain: Codes, weight: Array) -> tuple
     return members[moved], np.append(0, ends)
 
 
-def _among(graph: csr_array, question: Rows | Codes, apart: npt.NDArray[np.bool_]) -> csr_array:
-    """Return the graph among rows that ask `question`, (k, k); same question, weight 1.
+def _apart(
+    graph: csr_array, question: Rows | Codes, capped: npt.NDArray[np.bool_]
+) -> tuple[csr_array, Rows]:
+    """Return a graph of the questions asked, (m, m), and the node of each row, (k,).
 
-    No edge joins a row that is `apart` to one that is not: rows under a cap wait, and what waits
-    must not count as covering.
+    A question that rows under a cap and others ask has a node for each kind, and no edge joins the
+    two kinds: rows under a cap wait, and what waits must not count as covering. Nodes, not rows: a
+    question's many traces would be joined all to all.
     """
-    k = len(question)
-    ones = np.ones(k, graph.dtype)
-    member = csr_array((ones, question, np.arange(k + 1)), shape=(k, graph.shape[0]))
-    edges = coo_array(member @ graph @ member.T)
-    if len(np.unique(question)) < k:
-        copies = coo_array(member @ member.T)
-        edges = coo_array(csr_array(edges).maximum(csr_array(copies)))
-    keep = (edges.row != edges.col) & (apart[edges.row] == apart[edges.col])
-    places = edges.row[keep], edges.col[keep]
-    return csr_array(coo_array((edges.data[keep], places), shape=(k, k)))
+    asked = question.astype(np.int64) * 2 + capped
+    nodes, node = np.unique(asked, return_inverse=True)
+    part = coo_array(graph[nodes // 2][:, nodes // 2])
+    same_kind = nodes[part.row] % 2 == nodes[part.col] % 2
+    places = part.row[same_kind], part.col[same_kind]
+    return csr_array(coo_array((part.data[same_kind], places), shape=part.shape)), node
 
 
 def _place_in_group(group: Codes, value: Array) -> Rows:

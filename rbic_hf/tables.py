@@ -108,6 +108,8 @@ def vectors_of(dataset: Dataset, column: str) -> npt.NDArray[np.float32]:
     """
     chunks = [_fixed_size(chunk) for chunk in column_of(dataset, column).chunks if len(chunk)]
     sizes = {chunk.type.list_size for chunk in chunks}
+    if not sizes:
+        return np.zeros((0, 0), np.float32)
     if len(sizes) != 1:
         raise DataError(f"vectors of several lengths in one column: {sorted(sizes)}")
     width = sizes.pop()
@@ -203,6 +205,8 @@ def _fixed_size(array: pa.Array) -> pa.FixedSizeListArray:
 
 def _length(array: Any) -> int:
     lengths = set(pc.list_value_length(array.drop_null()).to_pylist())
+    if not lengths:
+        raise DataError("a vector column without a vector")
     if len(lengths) != 1:
         raise DataError(f"vectors of several lengths in one column: {sorted(lengths)}")
     return int(lengths.pop())

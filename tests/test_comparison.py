@@ -138,6 +138,15 @@ def test_ifd_is_scored_once_per_content(scored: Dataset, reader: SlowReader) -> 
     assert reader.num_asked == asked
 
 
+def test_ifd_refuses_rows_that_read_otherwise_than_when_they_were_scored(
+    scored: Dataset, reader: SlowReader
+) -> None:
+    edited = scored.map(lambda row: {"response": row["response"] + " more"})
+    with pytest.raises(DataError, match="score them again"):
+        rbic_hf.with_ifd(edited)
+    assert reader.num_asked == 0
+
+
 def test_refine_refuses_ifd_before_any_model_is_asked(dataset: Dataset) -> None:
     with pytest.raises(ConfigError, match="with_ifd"):
         rbic_hf.refine(dataset, method="ifd", encoder=WordEncoder())

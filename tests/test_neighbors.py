@@ -136,3 +136,26 @@ def test_compiled_and_plain_loops_keep_the_same_best() -> None:
     for found, cosines in kept:
         assert (found == columns[best]).all()
         assert (cosines == np.take_along_axis(products, best, axis=1)).all()
+
+
+def test_a_list_of_thousands_of_copies_is_multiplied_in_pieces(monkeypatch) -> None:
+    vectors = overlapping(2500)
+    vectors[:1200] = vectors[0]
+    whole = partitions.search(vectors, 21, seed=0)
+    monkeypatch.setattr(partitions, "MOST_PRODUCTS", 5000)
+    pieces = partitions.search(vectors, 21, seed=0)
+    np.testing.assert_allclose(pieces[1], whole[1], atol=1e-5)
+    assert pieces[2] == pytest.approx(whole[2], abs=0.01)
+
+
+def test_among_equal_rows_any_of_them_is_found() -> None:
+    vectors = np.repeat(overlapping(50), 60, axis=0)
+    _, cosines, recall = partitions.search(vectors, 21, seed=0)
+    np.testing.assert_allclose(cosines, 1, atol=1e-5)
+    assert recall == 1
+
+
+def test_partitions_never_say_that_they_are_exact(monkeypatch) -> None:
+    monkeypatch.setattr(neighbors, "EXACT_ROWS", 500)
+    assert not neighbors.nearest(np.repeat(overlapping(50), 60, axis=0), 20).is_exact
+    assert neighbors.nearest(overlapping(300), 20).is_exact

@@ -476,3 +476,17 @@ def test_rows_of_one_question_share_its_node_in_the_graph() -> None:
     order = pick_order(rows, graph, replace(EVEN, max_per_group=2)).tolist()
     assert order[:2] == [0, 4]  # its copy and the row alike are covered by the first
     assert set(order) == set(range(6))
+
+
+@settings(deadline=None, max_examples=30)
+@given(n=st.integers(1, 25), seed=st.integers(0, 999), traces=st.integers(1, 4))
+def test_traces_of_one_question_are_picked_as_copies_of_a_row_would_be(n, seed, traces) -> None:
+    rows, graph = pool(n * traces, seed=seed), edges(n, seed=seed)
+    question = np.repeat(np.arange(n), traces)
+    dense = graph.toarray()[question][:, question]
+    dense[(question[:, None] == question[None, :])] = 1
+    np.fill_diagonal(dense, 0)
+    budgets = replace(EVEN, max_per_group=traces)
+    grouped = replace(rows, group=question.astype(np.int32))
+    by_node = pick_order(replace(grouped, question=question.astype(np.int32)), graph, budgets)
+    assert by_node.tolist() == pick_order(grouped, csr_array(dense), budgets).tolist()
