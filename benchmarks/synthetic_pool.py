@@ -12,7 +12,7 @@ pool's. Every method gets the same budget.
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -79,11 +79,19 @@ def main() -> None:
     print(f"{'':18}{'rows':>8}{'cost':>8}{'contribution':>14}{'coverage':>10}{'longest':>9}")
     for name, found in figures.items():
         print(f"{name:18}" + "".join(f"{v:>{w}.3f}" for v, w in zip(found, WIDTHS, strict=True)))
+    tried = {}
+    for weight, alpha in WEIGHTS:
+        budgets = replace(BUDGETS, contribution_weight=weight, alpha=alpha)
+        part = cut(selection.pick_order(rows, similarity, budgets), made.cost)
+        name = f"weight {weight} alpha {alpha}"
+        tried[name] = [rounded(value) for value in judge(made, part)[2:]]
+        print(f"{name:34}" + "  ".join(map(str, tried[name])))
     names = ("rows", "cost", "contribution", "coverage", "longest_decile")
     finish(
         "synthetic_pool",
         {
             "num_rows": n,
+            "contribution_coverage_longest": tried,
             "pool_longest_decile": round(longest_share(made, np.arange(n)), 4),
             **{m: dict(zip(names, map(rounded, v), strict=True)) for m, v in figures.items()},
         },
@@ -91,6 +99,7 @@ def main() -> None:
 
 
 WIDTHS = (8, 8, 14, 10, 9)
+WEIGHTS = ((0.0, 0.75), (0.15, 0.75), (0.25, 0.5), (0.25, 0.75), (0.5, 0.75), (1.0, 0.75))
 
 
 def make(n: int, seed: int) -> Made:

@@ -1,8 +1,8 @@
 """The nearest other rows of each row: exact where it is affordable, in partitions above that.
 
 All pairs cost n^2 d and parallel products are fast, so nothing beats them on small pools and on
-a GPU. On a CPU, above `EXACT_ROWS` (where benchmarks/scale.py finds both equally fast), rows are
-compared with the partitions that `partitions.py` finds necessary for a recall of .97.
+a GPU. On a CPU, above `EXACT_ROWS` (where a recall of 1 stops being worth the seconds it takes;
+benchmarks/scale.py), rows are compared with the partitions that a recall of .97 needs.
 """
 
 from __future__ import annotations

@@ -106,6 +106,24 @@ def clean_rows(scored: Dataset) -> Rows:
     return clean
 
 
+def kept_of(scored: Dataset, refined: Dataset) -> Rows:
+    """Return which clean rows of `scored` the kept rows of `refined` are, in their order.
+
+    Raises:
+        DataError: the two datasets do not belong together.
+    """
+    clean = clean_rows(scored)
+    kept = np.flatnonzero(_status_is(refined, KEPT, CLEAN))
+    keys = np.array(tables.values_of(scored, "rbic_key"), str)[clean]
+    wanted = np.array(tables.values_of(refined, "rbic_key"), str)[kept]
+    if missing := int((~np.isin(wanted, keys)).sum()):
+        raise DataError(
+            f"{missing} of {len(wanted)} refined rows are not among the scored rows: "
+            "the two datasets do not belong together"
+        )
+    return clean[np.isin(keys, wanted)]
+
+
 def _status_is(scored: Dataset, *wanted: str) -> npt.NDArray[np.bool_]:
     status = tables.column_of(scored, "rbic_status").cast(pa.string())
     return np.asarray(pc.is_in(status, value_set=pa.array(wanted)).to_numpy(), bool)
@@ -149,13 +167,12 @@ def _candidates(scored: Dataset, clean: Rows) -> selection.Candidates:
     def column(name: str) -> Amounts:
         return tables.numbers_of(scored, name)[clean]
 
-    told = tables.column_of(scored, "rbic_tier").cast(pa.string())  # null where none was probed
-    tier = pc.index_in(told, value_set=pa.array(TIERS))
+    tier = tables.codes_of(scored, "rbic_tier", TIERS)[clean]
     return selection.Candidates(
         cost=column("rbic_cost"),
         num_tokens=column("rbic_tokens"),
         domain=column("rbic_domain").astype(np.int32),
-        tier=np.asarray(tier.fill_null(0).to_numpy(), np.int32)[clean],
+        tier=np.maximum(tier, 0),  # one tier where nothing was probed
         tier_mass=np.ones((len(clean), 1)),
         contribution=column("rbic_contribution"),
         group=column("rbic_duplicate_group").astype(np.int32),

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from rbic_hf import picking, selection, tables
-from rbic_hf.columns import CLEAN, KEPT, TIERS
+from rbic_hf.columns import TIERS
+from rbic_hf.contribution import length_bins
 from rbic_hf.errors import DataError
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ def read_rows(scored: Dataset, refined: Dataset) -> CleanRows:
     place = picking.clean_rows(scored)
 
     def numbers(name: str) -> Array:
-        return column_numbers(scored, name)[place]
+        return tables.numbers_or_nan(scored, name)[place]
 
     return CleanRows(
         place=place,
@@ -99,20 +98,10 @@ def read_rows(scored: Dataset, refined: Dataset) -> CleanRows:
         tokens=numbers("rbic_tokens"),
         cost=np.nan_to_num(numbers("rbic_cost")),
         contribution=numbers("rbic_contribution"),
-        pass_rate=_or_unknown(scored, "rbic_pass_rate")[place],
-        tier=_tiers(scored)[place],
+        pass_rate=numbers("rbic_pass_rate"),
+        tier=tables.codes_of(scored, "rbic_tier", TIERS)[place],
         domain=np.nan_to_num(numbers("rbic_domain"), nan=-1).astype(np.int32),
     )
-
-
-def column_numbers(dataset: Dataset, name: str) -> Array:
-    """Return one column of numbers as an array (n,); NaN where it is null.
-
-    Raises:
-        DataError: the dataset has no such column.
-    """
-    values = pc.cast(_arrow(dataset, name), pa.float64())
-    return np.array(pc.fill_null(values, np.nan).to_numpy(), float)
 
 
 def vectors_at(scored: Dataset, places: Places) -> Vectors:
@@ -154,13 +143,8 @@ def code_shares(codes: Codes, weight: Array, num_codes: int) -> Array:
 
 
 def length_deciles(tokens: Array) -> Codes:
-    """Return the length decile of each row, 0 = shortest; equal lengths share a decile."""
-    if len(tokens) == 0:
-        return np.zeros(0, np.int32)
-    inner = np.arange(1, NUM_DECILES) / NUM_DECILES
-    # an edge is a length that occurs, so that a tie cannot fall on both sides of it
-    edges = np.quantile(tokens, inner, method="inverted_cdf")
-    return np.searchsorted(edges, tokens, side="left").astype(np.int32)
+    """Return the length decile of each row, 0 = shortest, as the contribution has it."""
+    return length_bins(tokens, NUM_DECILES)
 
 
 def medians(values: Array, codes: Codes, num_codes: int) -> Array:
@@ -276,42 +260,8 @@ def _principal(vectors: Array, num_components: int) -> Array:
     return np.pad(found, ((0, 0), (0, max(0, 2 - found.shape[1]))))
 
 
-def _arrow(dataset: Dataset, name: str) -> pa.ChunkedArray:
-    if name not in dataset.column_names:
-        tables.values_of(dataset.select(range(0)), name)  # says which column is missing
-    return dataset.select_columns([name]).with_format("arrow")[:][name]
-
-
-def _or_unknown(dataset: Dataset, name: str) -> Array:
-    if name not in dataset.column_names:
-        return np.full(dataset.num_rows, np.nan)
-    return column_numbers(dataset, name)
-
-
-def _tiers(dataset: Dataset) -> Codes:
-    if "rbic_tier" not in dataset.column_names:
-        return np.full(dataset.num_rows, -1, np.int32)
-    found = _index_in(_arrow(dataset, "rbic_tier"), pa.array(TIERS))
-    return np.asarray(found, np.int32)
-
-
 def _is_kept(scored: Dataset, refined: Dataset, place: Places) -> Mask:
-    known = pa.array(_arrow(scored, "rbic_key").take(pa.array(place)).to_numpy(), pa.string())
-    status = pc.is_in(_arrow(refined, "rbic_status"), pa.array([KEPT, CLEAN]))
-    found = _index_in(_arrow(refined, "rbic_key").filter(status), known)
-    if missing := int((found < 0).sum()):
-        raise DataError(
-            f"{missing} of {len(found)} refined rows are not among the scored rows: "
-            "the two datasets do not belong together"
-        )
-    if len(found) == 0:
+    kept = picking.kept_of(scored, refined)
+    if len(kept) == 0:
         raise DataError("the refined dataset has no kept row: there is nothing to draw")
-    kept = np.zeros(len(place), bool)
-    kept[found] = True
-    return kept
-
-
-def _index_in(values: Any, words: Any) -> Places:
-    """Return where each value is among the words, (n,); -1 where it is not."""
-    found = pc.index_in(pc.cast(values, pa.string()), value_set=words)
-    return np.asarray(pc.fill_null(found, -1).to_numpy(), np.int64)
+    return np.isin(place, kept)

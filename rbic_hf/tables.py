@@ -134,6 +134,22 @@ def numbers_of(dataset: Dataset, column: str) -> npt.NDArray[np.float64]:
     return np.asarray(column_of(dataset, column).cast(pa.float64()).to_numpy(), dtype=np.float64)
 
 
+def numbers_or_nan(dataset: Dataset, column: str) -> npt.NDArray[np.float64]:
+    """Return a column of numbers, (n,), NaN where it is null or where there is no such column."""
+    if column not in dataset.column_names:
+        return np.full(dataset.num_rows, np.nan)
+    return numbers_of(dataset, column)
+
+
+def codes_of(dataset: Dataset, column: str, words: Sequence[str]) -> npt.NDArray[np.int32]:
+    """Return each row's place among the words, (n,); -1 where it is none of them or not known."""
+    if column not in dataset.column_names:
+        return np.full(dataset.num_rows, -1, np.int32)
+    texts = column_of(dataset, column).cast(pa.string())  # all null, or large strings, as they come
+    found = pc.index_in(texts, value_set=pa.array(words, pa.string()))
+    return np.asarray(found.fill_null(-1).to_numpy(), np.int32)
+
+
 def values_of(dataset: Dataset, column: str) -> list[Any]:
     """Return one column as a list.
 

@@ -60,7 +60,7 @@ def test_domains_that_are_lengths_are_warned_of() -> None:
     "source",
     [
         ["one"] * 40,  # no sources
-        [str(i) for i in range(40)] * 1,  # below the limit: sources, though of one row each
+        [str(i) for i in range(40)],  # below the limit: sources, though of one row each
         [i % 2 for i in range(40)],  # numbers are no names of sources
         [None] * 40,
     ],

@@ -76,7 +76,7 @@ RESPONSES = ["d e f g", "y", "a s d f g h j k l z x c v b n m", "f"]
 
 @pytest.mark.parametrize("batch_size", [None, 1, 3])
 def test_ifd_is_the_ratio_of_two_perplexities_whatever_the_batch(tiny, batch_size) -> None:
-    model = load_model(str(tiny), "cpu")
+    model = load_model(str(tiny), "cpu", what="it")
     expected = [
         math.exp(mean_nll(model, ids(f"<user> {q} <bot>"), ids(r)))
         / math.exp(mean_nll(model, ids("<s>"), ids(r)))
@@ -106,7 +106,7 @@ def test_long_batches_are_split_and_logits_read_in_blocks(tiny, monkeypatch) -> 
 
 def test_without_a_template_the_prompt_is_plain_text_after_the_begin_of_text(tmp_path) -> None:
     folder = tiny_model(tmp_path, template=None)
-    model = load_model(str(folder), "cpu")
+    model = load_model(str(folder), "cpu", what="it")
     given = mean_nll(model, ids("<s> a b c"), ids("d e f g"))
     alone = mean_nll(model, ids("<s>"), ids("d e f g"))
     [found] = scorer_of(folder).score(["a b c"], ["d e f g"])
@@ -115,7 +115,7 @@ def test_without_a_template_the_prompt_is_plain_text_after_the_begin_of_text(tmp
 
 def test_without_a_begin_of_text_the_first_token_is_scored_in_neither_term(tmp_path) -> None:
     folder = tiny_model(tmp_path, bos=None)
-    model = load_model(str(folder), "cpu")
+    model = load_model(str(folder), "cpu", what="it")
     given = mean_nll(model, ids("<user> a b c <bot> d"), ids("e f g"))
     alone = mean_nll(model, ids("d"), ids("e f g"))
     found = scorer_of(folder).score(["a b c", "a"], ["d e f g", "d"])

@@ -15,7 +15,7 @@ from datasets import Dataset
 from scipy.stats import spearmanr
 
 import rbic_hf
-from rbic_hf import DataError, RbicError, picture_style
+from rbic_hf import DataError, RbicError, picture_style, tables
 from rbic_hf import picture_numbers as numbers
 from rbic_hf.pictures import draw
 
@@ -187,7 +187,7 @@ def test_rows_are_read_as_arrays_with_nan_for_null(five: Dataset) -> None:
     assert rows.is_kept.tolist() == [True, False, True, False, False]
     assert rows.tier.tolist() == [2, 0, 1, 1, 2]
     assert rows.domain.tolist() == [0, 0, 1, 1, 2]
-    column = numbers.column_numbers(five, "rbic_pass_rate")
+    column = tables.numbers_of(five, "rbic_pass_rate")
     assert np.isnan(column[1]) and column[[0, 2]].tolist() == [0.1, 0.9]
 
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rbic_hf.errors import ModelError
 from rbic_hf.model_folders import folder_revision
 from rbic_hf.probers.chat_template import PromptTokens
 from rbic_hf.probers.loading import best_device, load_model
@@ -160,12 +159,8 @@ class IfdScorer:
 
     def _load(self) -> Any:
         if self._model is None:
-            try:
-                self._model = load_model(self._folder, self.device)
-            except Exception as error:
-                raise ModelError(
-                    f"cannot load the model {self.spec['ifd']!r} for IFD: {error}"
-                ) from error
+            what = f"the model {self.spec['ifd']!r} for IFD"
+            self._model = load_model(self._folder, self.device, what=what)
         return self._model
 
 

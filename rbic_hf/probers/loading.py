@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rbic_hf.errors import ModelError
 from rbic_hf.probers.chat_template import gguf_file
 
 
@@ -16,11 +17,21 @@ def best_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def load_model(folder: str, device: str) -> Any:
+def load_model(folder: str, device: str, *, what: str) -> Any:
     """Return the model, ready for inference on `device`, in half precision.
 
     A folder with a .gguf file and no config.json is loaded as GGUF (extra `gguf`).
+
+    Raises:
+        ModelError: the folder holds no such model; `what` it is for is named.
     """
+    try:
+        return _load(folder, device)
+    except Exception as error:
+        raise ModelError(f"cannot load {what}: {error}") from error
+
+
+def _load(folder: str, device: str) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rbic_hf.errors import ModelError
 from rbic_hf.model_folders import folder_revision
 from rbic_hf.probers.chat_template import PromptTokens
 from rbic_hf.probers.loading import best_device as best_device  # engines take it from here
@@ -157,12 +156,8 @@ class TransformersProber:
 
     def _load(self) -> Any:
         if self._model is None:
-            try:
-                self._model = load_model(self._folder, self.device)
-            except Exception as error:
-                raise ModelError(
-                    f"cannot load the prober {self.spec['prober']!r}: {error}"
-                ) from error
+            what = f"the prober {self.spec['prober']!r}"
+            self._model = load_model(self._folder, self.device, what=what)
         return self._model
 
 
