@@ -77,9 +77,10 @@ def main() -> None:
 
 
 def names(n: int, with_peers: bool) -> list[str]:
+    mine = ["ours", "partitions"] if n <= neighbors.EXACT_ROWS else ["ours"]
     if not with_peers or n > MOST_FOR_PEERS:
-        return ["ours"]
-    return ["ours", *scale_peers.NEIGHBORS, "apricot", "sklearn_kmeans"]
+        return mine
+    return [*mine, *scale_peers.NEIGHBORS, "apricot", "sklearn_kmeans"]
 
 
 def run(file: Path, what: str, title: str) -> dict[str, Any] | None:
@@ -99,6 +100,12 @@ def measure(vectors: Vectors, what: str) -> dict[str, Any]:
     before = peak_mb()
     if what == "ours":
         found = ours(vectors)
+    elif what == "partitions":  # where all pairs are compared: what the other way would take
+        partitions.search(vectors[:2000], K, seed=0)  # compiles
+        found, (rows, _, _) = clocked(
+            "neighbors", lambda: partitions.search(vectors, K + 1, seed=0)
+        )
+        found["recall"] = round(recall(vectors, rows), 4)
     elif what == "apricot":
         found = apricot(vectors)
     elif what == "sklearn_kmeans":

@@ -21,6 +21,19 @@ DOMAINS_SHOWN = 20
 # these texts never start a line, so that marks which only mean something there stay as they are
 _MARKDOWN = re.compile(r"([\\`*_\[\]#|~$])")
 
+# what the card of a selection that is not RBIC's says it is
+BASELINES = {
+    "random": "drawn at random for that cost",
+    "random_rows": "drawn at random, that share of the rows",
+    "longest": "the longest",
+    "shortest": "the shortest",
+    "contribution": "those of the highest inference contribution, wherever they are",
+    "k_center": "chosen by farthest-first traversal of their embeddings (k-center)",
+    "centroids": "those nearest to k-means centroids of their embeddings",
+    "facility_location": "chosen to cover all questions (facility location)",
+    "ifd": "those of the highest instruction-following difficulty",
+}
+
 
 def dataset_card(
     report: Report, made: Provenance, *, repo_id: str | None = None, source: str | None = None
@@ -45,6 +58,7 @@ def dataset_card(
     method = made.selection.get("method", "rbic")
     return _render(
         is_twin=method == "twin",
+        baseline=None if method in ("rbic", "twin") else BASELINES[method],
         unmeasured=report.difficulty_note(),
         metadata="\n".join(f"{key}: {json.dumps(value)}" for key, value in metadata.items()),
         title=escape(title),

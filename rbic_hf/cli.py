@@ -384,7 +384,7 @@ def _report(args: argparse.Namespace) -> None:
 
         drawn = draw(scored, refined, args.pictures)
         if not args.json:
-            _say(f"\n{len(drawn)} pictures in {args.pictures}")
+            _say(f"\n{len(drawn)} files of pictures in {args.pictures}")
 
 
 def _demo(args: argparse.Namespace) -> None:

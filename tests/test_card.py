@@ -12,6 +12,7 @@ from datasets import Dataset
 
 import rbic_hf
 from rbic_hf import card
+from rbic_hf.config import METHODS
 from rbic_hf.refinery import score_with_provenance
 from rbic_hf.reporting import Report, Share
 from rbic_hf.request import Provenance
@@ -57,6 +58,21 @@ def test_a_card_has_valid_metadata_and_every_number(made: tuple[Report, Provenan
         assert f"| {tier} |" in text
     for word in ("words", "table", "None", "undefined"):
         assert (word in text) == (word in ("words", "table", "None")), word
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_card_says_which_method_chose_its_rows_and_only_rbics_says_rbic(
+    made: tuple[Report, Provenance], method: str
+) -> None:
+    report, provenance = made
+    other = replace(provenance, selection={**provenance.selection, "method": method})
+    opening = card.dataset_card(report, other).split("<!-- rbic:start -->")[1].split("\n| |")[0]
+    assert ("chosen with RBIC" in opening) == (method == "rbic")
+    assert ("to hold an RBIC selection against, not one" in opening) == (
+        method not in ("rbic", "twin")
+    )
+    assert card.BASELINES.get(method, "") in opening
+    assert f"method: {method}" in card.dataset_card(report, other).replace("\\", "")
 
 
 def test_a_card_says_that_difficulty_was_not_measured(dataset: Dataset) -> None:
