@@ -25,7 +25,7 @@ _PHRASES: dict[int, str] = {
     FOLLOWS | OPENS: """
         so|therefore|thus|hence|consequently|accordingly|then|ergo|as a result|as a consequence
         |it follows that|it follows|for this reason|because of this|and so|and therefore|and thus
-        |and then|from this|所以|因此|因而|故而|故|则|从而|于是|由此可得|由此|那么|这样|∴|⇒|=>
+        |and then|from this|所以|因此|因而|故而|故|则|从而|于是|由此可得|由此|那么|这样得到|这样就|∴|⇒|=>
         |\\Rightarrow|\\implies|\\therefore""",
     FOLLOWS: """
         this means|this gives|this implies|this shows|which means|which gives|which implies
@@ -34,7 +34,7 @@ _PHRASES: dict[int, str] = {
     OPENS: """
         now|next|first|firstly|second|secondly|third|thirdly|after that|afterwards|subsequently
         |finally|lastly|let's|let us|let|given|in turn|首先|其次|然后|接着|接下来|随后|最后|最终|设|令
-        |已知|代入""",
+        |已知|代入|the answer|the final answer|answer|final answer|答案|最终答案|故选""",
     REMARKS: """
         okay|ok|alright|all right|well|yes|good|great|nice|perfect|let me|this is|that|so far
         |let's see|let's think|let's continue|let's proceed|let's move on|let's go on|now let's see
@@ -63,7 +63,7 @@ _PHRASES: dict[int, str] = {
         in both cases|in either case|in all cases|in every case|in any case|combining the cases
         |adding the cases|综上所述|综上|总之""",
     HEADS: "计算|求出|确定|化简|列出|找出",
-    0: "故事|设备|设计|令人|即使|得分|好几|等等于|那么多|这样的",  # words that only look like one
+    0: "故事|设备|设计|令人|即使|得分|好几|等等于|那么多",  # words that only look like one
 }
 
 # What solvers tell themselves: a clause that opens with one of these has no subject.

@@ -54,6 +54,8 @@ _MOST_DECIMALS = 4
 
 def digits(text: str) -> str:
     """Return the name of a number written in digits: "1,200.50" -> "2401/2", "75%" -> "3/4"."""
+    if text.isdigit():
+        return text.lstrip("0") or "0"
     is_percent = text.endswith("%")
     plain = text.rstrip("%\\ \t").replace(",", "")
     whole, _, decimals = plain.partition(".")

@@ -24,7 +24,48 @@ _MIN_SYMBOLIC_SHARE = 0.5
 
 Kind = Literal["equation", "fact", "words", "repeat", "check"]
 
-_NOISE = dict.fromkeys(map(ord, " \t\r\f\v\u3000$*#`,;:!?。，！？；：、\"“”"))
+# Steps that begin with one of these, and with nothing that they share, go on from the one before.
+_LEADS_ON = cues.FOLLOWS | cues.OPENS
+
+# Bounds on what is copied at each case: a text of cases alone must stay linear.
+_MOST_CASES, _MOST_KNOWN = 30, 1000
+
+_TURNS = cues.BRANCHES | cues.RETRACTS | cues.RESTARTS | cues.CASES | cues.MERGES | cues.VERIFIES
+
+_CONTENT = re.compile("[a-z]{3,30}|[\u4e00-\u9fff]{2}")
+_EMPTY = frozenset(
+    "the and but for are was were not you can may all any one two our its his her now yes got get "
+    "how who why did has had out use see say way able "
+    "that this these those them they there then thus with have need will should would could must "
+    "from into what which when where next step steps part parts move moving continue going keep "
+    "know find found calculate compute solve solving problem question answer answers result let "
+    "think look looking check verify sure right careful make makes take also another again back "
+    "each every some more most other first second third finally last same here well good great "
+    "done like just only very much many remaining information given want wants using used "
+    "继续 下去 接着 一步 下一 我们 现在 问题 计算 题目 可以 检查 这里 这个 这样 看看 答案".split()
+)
+
+# Labels of equations and steps, and what refers to them: "(2)" at the end, "from (2)", "由②".
+_LABEL = re.compile(
+    r"[(（]([0-9]{1,2})[)）][\s.,。，$]{0,4}$|\\tag\{([0-9]{1,2})\}|([①-⑳])[\s.,。，$]{0,4}$"
+)
+_LEADING_LABEL = re.compile(
+    r"\s{0,4}(?:[(（]([0-9]{1,2})[)）]|([①-⑳])|equation\s([0-9]{1,2}))", re.I
+)
+_MAY_LABEL = frozenset("(（①②③④⑤⑥⑦⑧⑨⑩⑪⑫⑬⑭⑮⑯⑰⑱⑲⑳{")
+_STEP = re.compile(
+    r"[\s*#]{0,6}(?:step\s([0-9]{1,2})|第([0-9]{1,2}|[一二三四五六七八九十])步)", re.I
+)
+_REFERENCE = re.compile(
+    r"(?:\b(?:from|by|using|in|into|to|of|with|and|equations?|eqs?\.?|formulas?)|[由从将把入据式立与和及、,，])"
+    r"\s{0,2}[(（]([0-9]{1,2})[)）]|equations?\s([0-9]{1,2})(?![0-9.])|([①-⑳])",
+    re.I,
+)
+_STEP_REFERENCE = re.compile(
+    r"\bsteps?\s([0-9]{1,2})(?![0-9.])|第([0-9]{1,2}|[一二三四五六七八九十])步", re.I
+)
+
+_NOISE = dict.fromkeys(map(ord, ' \t\r\f\v\u3000$*#`,;:!?。，！？；：、"“”'))
 
 
 class Node(NamedTuple):
@@ -60,28 +101,36 @@ class _Block:
         below: the level that it stands on: of its highest premise in another block, or without
             one of the block before when it opens with a connective.
         is_inert: whether it neither holds symbols nor follows from anything: filler.
-        link: the segment of this block and the premise in another that give it its level.
+        parent: the block that it stands on.
+        link: the segment of this block and the premise in the parent that join them; None where a
+            connective does.
         has_result: whether an equation is stated.
         results: the symbols that its equations establish.
+        told: the symbols that its words mention.
+        carrier: the segment that carries it: the first with symbols, else the one that opens it.
+        last: its last segment with symbols.
         is_abandoned: whether the text takes it back.
     """
 
     is_announced: bool
     below: int
     is_inert: bool
+    parent: int | None = None
     link: tuple[int, int] | None = None
     has_result: bool = False
     results: set[str] = field(default_factory=set)
+    told: set[str] = field(default_factory=set)
+    carrier: int | None = None
+    last: int | None = None
     is_abandoned: bool = False
 
     @property
     def level(self) -> int:
         return 0 if self.is_inert else 1 + self.below
 
-    def stand_on(self, level: int, segment: int, premise: int) -> None:
+    def stand_on(self, parent: int, level: int, link: tuple[int, int]) -> None:
         if self.link is None or level > self.below:
-            self.below = level
-            self.link = (segment, premise)
+            self.below, self.parent, self.link = level, parent, link
 
 
 class Graph:
@@ -104,7 +153,15 @@ class Graph:
         self._solved: set[str] = set()  # symbols whose value is stated
         self._previous: int | None = None  # the last segment with symbols
         self._subject = ""  # of `_previous`
-        self._level = 0  # of the last block that is closed and not inert
+        self._standing: int | None = None  # the last block that is closed and not inert
+        self._last_said: int | None = None  # the last one said, or said again
+        self._replaced: dict[str, int | None] = {}  # the producers that it replaced
+        self._is_checking = False
+        self._labels: dict[str, int] = {}  # of equations: the segment
+        self._steps: dict[str, int] = {}  # numbered steps: the block
+        self._before_cases: dict[str, int] | None = None  # producers
+        self._elsewhere: dict[str, int] = {}  # producers in the other cases
+        self._num_cases = 0
         self._is_headed = False  # headings cut the text, and nothing else does
 
     @property
@@ -124,7 +181,8 @@ class Graph:
             return 0
         if not self.confidence():
             return max(1, self._linked)
-        return max([1, *(block.level for block in self.blocks if not block.is_abandoned)])
+        levels = [b.level for b in self.blocks if not b.is_abandoned]
+        return max([1, *levels])
 
     def width(self) -> int:
         """Return the most blocks at one level."""
@@ -135,24 +193,26 @@ class Graph:
 
     def chain(self) -> tuple[int, ...]:
         """Return the segments on one longest chain, ascending."""
-        live = [at for at, block in enumerate(self.blocks) if not block.is_abandoned]
+        live = [at for at, b in enumerate(self.blocks) if not b.is_abandoned]
         if not live:
             return ()
         at: int | None = max(live, key=lambda number: self.blocks[number].level)
-        found: list[int] = []
+        found: set[int] = set()
         while at is not None:
-            link = self.blocks[at].link
-            found += [self.block_of.index(at)] if link is None else list(link)
-            at = None if link is None else self.block_of[link[1]]
-        return tuple(sorted(set(found)))
+            block = self.blocks[at]
+            if block.carrier is not None and all(self.block_of[i] != at for i in found):
+                found.add(block.carrier)
+            found.update(block.link or ())
+            at = block.parent
+        return tuple(sorted(found))
 
     def nodes(self) -> tuple[Node, ...]:
         """Return the segments with what they depend on."""
         found = []
-        for part, kind, links, at in zip(
-            self.parts, self.kinds, self.links, self.block_of, strict=True
+        for at, (part, kind, links, number) in enumerate(
+            zip(self.parts, self.kinds, self.links, self.block_of, strict=True)
         ):
-            block = self.blocks[at]
+            block = self.blocks[number]
             premises = tuple(sorted(links))
             found.append(
                 Node(
@@ -160,8 +220,8 @@ class Graph:
                     kind,
                     premises,
                     tuple(links[premise] for premise in premises),
-                    at,
-                    block.level if kind in ("equation", "fact") else 0,
+                    number,
+                    block.level if kind in ("equation", "fact") or at == block.carrier else 0,
                     block.is_abandoned,
                 )
             )
@@ -169,22 +229,44 @@ class Graph:
 
     def add(self, part: Part, opens: Opening, *, is_one_of_many_headings: bool) -> None:
         """Add the next segment."""
-        self.branches += bool(opens.flags & cues.BRANCHES)
-        statement = read(part.text, opens.lead)
+        if opens.flags & _TURNS:
+            self._turn(opens.flags)
+        statement = read(part.text, opens.core)
         core = part.text[opens.core :] or part.text
-        said = core.translate(_NOISE).lower().rstrip(".")
-        if self._is_repeat(said, statement):
+        said = core.translate(_NOISE).lower().rstrip(".") or part.text
+        first = self._first_said(said, statement)
+        if first < len(self.kinds):
             self.repeats += 1
             self._skip("repeat")
+            self._revive(first)
             return
-        follows = bool(opens.flags & cues.FOLLOWS)
+        if self._is_checking and statement.has_equation:
+            if self._is_known(statement):
+                self._check(statement)
+                return
+            self._is_checking = False
+        is_filler = not statement.has_symbols and _is_filler(core)
+        leading = _LEADS_ON if statement.has_symbols else cues.FOLLOWS
+        leads_on = bool(opens.flags & leading) and not is_filler and not statement.is_closed
+        follows = leads_on and self._previous is not None  # else from nothing
         if is_one_of_many_headings and not self._symbolic:
             self._is_headed = True
-        if not self.blocks or self._opens_block(part, opens, statement):
+        if not self.blocks or self._opens_block(part, opens, statement, is_filler=is_filler):
             self._open_block(is_announced=not statement.has_equation, follows=follows)
-        self._link(statement, follows=follows)
+        self._link(part.text, statement, leads_on=leads_on)
+        if opens.first & cues.HEADS and (step := _STEP.match(part.text)):
+            self._steps[_name(step)] = len(self.blocks) - 1
 
-    def _is_repeat(self, said: str, statement: Statement) -> bool:
+    def _turn(self, flags: int) -> None:
+        self.branches += bool(flags & cues.BRANCHES)
+        if flags & (cues.RETRACTS | cues.RESTARTS):
+            self._take_back(everything=bool(flags & cues.RESTARTS))
+        if flags & (cues.CASES | cues.MERGES):
+            self._open_case(is_merged=bool(flags & cues.MERGES))
+        self._is_checking = self._is_checking or bool(flags & cues.VERIFIES)
+
+    def _first_said(self, said: str, statement: Statement) -> int:
+        """Return the first segment that says the same, which is the next one if none does."""
         place = len(self.kinds)
         first = self._said.setdefault(said, place)
         if statement.equation:
@@ -192,30 +274,85 @@ class Graph:
             self._names.setdefault(place, statement.name)
             if stated < place and statement.name in ("", self._names[stated]):
                 first = min(first, stated)
-        return first < place
+        return first
 
-    def _opens_block(self, part: Part, opens: Opening, statement: Statement) -> bool:
+    def _revive(self, first: int) -> None:
+        """What was taken back and is said again holds again."""
+        self.blocks[self.block_of[first]].is_abandoned = False
+        if self.kinds[first] in ("equation", "fact"):
+            self._last_said = first
+
+    def _take_back(self, *, everything: bool) -> None:
+        """Abandon the last result, or all so far; what is used again all the same still counts."""
+        if everything:
+            for block in self.blocks:
+                block.is_abandoned = True
+        elif self._last_said is not None:
+            self.blocks[self.block_of[self._last_said]].is_abandoned = True
+            if self._last_said == self._previous:
+                for symbol, at in self._replaced.items():
+                    if at is None:
+                        self._producer.pop(symbol, None)
+                    else:
+                        self._producer[symbol] = at
+                self._replaced = {}
+
+    def _open_case(self, *, is_merged: bool) -> None:
+        """A case knows what was known before the first one, and not what the others found."""
+        if is_merged or self._num_cases >= _MOST_CASES or len(self._producer) > _MOST_KNOWN:
+            self._producer = {**self._elsewhere, **self._producer}
+            self._before_cases, self._elsewhere, self._num_cases = None, {}, 0
+            return
+        self._num_cases += 1
+        if self._before_cases is None:
+            self._before_cases = dict(self._producer)
+            return
+        self._elsewhere.update(self._producer)
+        self._producer = dict(self._before_cases)
+
+    def _is_known(self, statement: Statement) -> bool:
+        numbers = [symbol for symbol in statement.results if symbol[0].isdigit()]
+        return bool(numbers) and all(number in self._producer for number in numbers)
+
+    def _check(self, statement: Statement) -> None:
+        """Add a segment that arrives at what is known: it depends on others, and none on it."""
+        self._skip("check")
+        self.links[-1].update(self._premises(statement))
+
+    def _opens_block(
+        self, part: Part, opens: Opening, statement: Statement, *, is_filler: bool
+    ) -> bool:
         block = self.blocks[-1]
         is_heading = bool(opens.first & cues.HEADS)
         if is_heading or self._is_headed:
             return is_heading
-        if opens.first & cues.REMARKS:
+        if opens.first & cues.REMARKS or is_filler:
             if not statement.has_symbols:
                 return False
         elif opens.first & cues.OPENS:
             return True
         elif statement.is_formula:
-            if not (block.has_result and statement.has_equation) or self._goes_on(statement):
+            if self._goes_on(statement):
+                return False
+            if not block.has_result and block.told:
+                # a fact announces an equation that takes something from it, and no other
+                return statement.has_equation and block.told.isdisjoint(statement.mentions)
+            if not (block.has_result and statement.has_equation):
                 return False
             # Under an announcement only an equation that builds on another one is a step.
             return not block.is_announced or not block.results.isdisjoint(statement.uses)
         return part.starts_line or part.in_paragraph or block.has_result
 
     def _open_block(self, *, is_announced: bool, follows: bool) -> None:
-        if self.blocks:
-            self._level = self.blocks[-1].level or self._level
-        below = self._level if follows else 0
-        self.blocks.append(_Block(is_announced, below, is_inert=not follows))
+        if self.blocks and self.blocks[-1].level:
+            self._standing = len(self.blocks) - 1
+        below, parent = 0, None
+        if follows and self._standing is not None:
+            below, parent = self.blocks[self._standing].level, self._standing
+        opened = _Block(is_announced, below, is_inert=not follows, parent=parent)
+        if follows:
+            opened.carrier = len(self.kinds)
+        self.blocks.append(opened)
 
     def _skip(self, kind: Kind) -> None:
         """Add a segment that neither gives nor takes anything."""
@@ -225,30 +362,53 @@ class Graph:
         self.links.append({})
         self.block_of.append(len(self.blocks) - 1)
 
-    def _link(self, statement: Statement, *, follows: bool) -> None:
+    def _link(self, text: str, statement: Statement, *, leads_on: bool) -> None:
         """Add a novel segment with its premises, then record what it produces."""
-        self._linked += follows
+        self._linked += leads_on
         if not statement.has_symbols:
-            self._prose_linked += follows
+            self._prose_linked += leads_on
             self._skip("words")
             return
         self._symbolic += 1
         self.operators += statement.operators
         links = self._premises(statement)
+        self._refer(text, links)
         goes_on = self._goes_on(statement)
-        if self._previous is not None and (goes_on or (follows and not links)):
+        if self._previous is not None and (goes_on or (leads_on and not links)):
             links.setdefault(self._previous, "")
         at = len(self.kinds)
         block = self.blocks[-1]
-        block.is_inert = False
+        if block.last is None:
+            block.is_inert, block.carrier = False, at
         for premise in links:
             number = self.block_of[premise]
             if number != len(self.blocks) - 1:
-                block.stand_on(self.blocks[number].level, at, premise)
+                block.stand_on(number, self.blocks[number].level, (at, premise))
         self.kinds.append("equation" if statement.has_equation else "fact")
         self.links.append(links)
         self.block_of.append(len(self.blocks) - 1)
         self._produce(statement, at)
+        if statement.has_equation:
+            self._label(text, at)
+
+    def _label(self, text: str, at: int) -> None:
+        if _MAY_LABEL.isdisjoint(text):
+            return
+        for label in (_LEADING_LABEL.match(text), _LABEL.search(text[-16:])):
+            if label:
+                self._labels[_name(label)] = at
+
+    def _refer(self, text: str, links: dict[int, str]) -> None:
+        """Add what the words refer to: "from (2)", "by step 3"."""
+        if self._labels:
+            for label in map(_name, _REFERENCE.finditer(text)):
+                if label in self._labels:
+                    links.setdefault(self._labels[label], f"({label})")
+        if self._steps:
+            for step in map(_name, _STEP_REFERENCE.finditer(text)):
+                at = self.blocks[self._steps[step]].last if step in self._steps else None
+                if at is not None:
+                    links.setdefault(at, f"step {step}")
 
     def _goes_on(self, statement: Statement) -> bool:
         """Whether the segment only works out the equation above it: `T = 3 * 4`, `T = 12`."""
@@ -262,7 +422,7 @@ class Graph:
         # solution: "case 2: -x + 1 = 7" does not follow from the "x = 8" of case 1.
         found: dict[int, str] = {}
         for symbol in statement.uses:
-            at = self._producer.get(symbol)
+            at = self._producer.get(symbol, self._elsewhere.get(symbol))
             if at is not None:
                 found.setdefault(at, symbol)
         for symbol in statement.about:
@@ -272,27 +432,47 @@ class Graph:
         return found
 
     def _produce(self, statement: Statement, at: int) -> None:
+        known = self._producer
+        self._replaced = {symbol: known.get(symbol) for symbol in statement.results}
         for symbol in statement.results:
             self._producer[symbol] = at
             self._solved.discard(symbol)
         if statement.value and statement.subject in statement.about:
             self._solved.add(statement.subject)
         for symbol in statement.mentions:
-            self._producer.setdefault(symbol, at)
+            # Two computations that share a given number can come in either order; a statement of
+            # a number, or a variable, comes first.
+            if not (statement.has_equation and symbol[0].isdigit()):
+                self._producer.setdefault(symbol, at)
         if statement.has_equation:
             self.blocks[-1].has_result = True
             self.blocks[-1].results.update(statement.results)
-        self._previous = at
+        else:
+            self.blocks[-1].told.update(statement.mentions)
+        self._previous = self._last_said = self.blocks[-1].last = at
         if not statement.continues:
             self._subject = statement.subject if statement.has_equation else ""
+
+
+def _name(label: re.Match[str]) -> str:
+    """Return the number of a label, in one spelling."""
+    text = next(group for group in label.groups() if group)
+    if "①" <= text <= "⑳":
+        return str(ord(text) - ord("①") + 1)
+    return text if text.isascii() else str("一二三四五六七八九十".index(text) + 1)
+
+
+def _is_filler(core: str) -> bool:
+    """Whether words speak of nothing but the reasoning itself: "let's move on to the next part"."""
+    return not any(word not in _EMPTY for word in _CONTENT.findall(core.lower()))
 
 
 def build(parts: Sequence[Part]) -> Graph:
     """Return the dependency graph of the segments."""
     openings = [opening(part.text) for part in parts]
-    num_headings = sum(bool(opens.first & cues.HEADS) for opens in openings)
+    headings = [bool(opens.first & cues.HEADS) for opens in openings]
+    different = {part.text for part, heads in zip(parts, headings, strict=True) if heads}
     graph = Graph(parts)
-    for part, opens in zip(parts, openings, strict=True):
-        is_heading = num_headings > 1 and bool(opens.first & cues.HEADS)
-        graph.add(part, opens, is_one_of_many_headings=is_heading)
+    for part, opens, heads in zip(parts, openings, headings, strict=True):
+        graph.add(part, opens, is_one_of_many_headings=heads and len(different) > 1)
     return graph

@@ -8,19 +8,36 @@ runs in linear time.
 from __future__ import annotations
 
 import re
+import string
 from typing import NamedTuple
 
 from rbic_hf.cues import DIRECTIVES
 
-_PARAGRAPH = 4  # segments on one line that make it a paragraph
+_PARAGRAPH = 4  # different segments with numbers or signs on one line that make it a paragraph
 
+_FULL_WIDTH_SIGNS = "＝＋－＊／＜＞％．" + "".join(
+    chr(ord(char) + 0xFEE0) for char in string.digits + string.ascii_letters
+)
+# Digits, letters and signs; punctuation stays, it means more in Chinese.
+_FULL_WIDTH = re.compile(f"[{_FULL_WIDTH_SIGNS}]")
+_HALF_WIDTH = {code: code - 0xFEE0 for code in map(ord, _FULL_WIDTH_SIGNS)}
 _CALCULATOR_MARK = re.compile(r"<<[^<>\n]*>>")  # GSM8K repeats each result inside one
+_MARKER = re.compile(
+    r"</?(?:think|thinking|thought|reasoning|answer|solution)>|<\|(?:begin|end)_of_[a-z]{1,12}\|>"
+)
 _ENDS = re.compile(
     r"[.?!][\"'”’)\]*]{0,4}\s+(?=[A-Z\\$*(“\"0-9])"
     r"|[。！？；]"
     # a sentence that lost its full stop: "... = 7 eggs Calculate the price"
-    r"|(?<=[0-9a-z$)\]}%²³°])\s(?=[A-Z][a-z'’]+\s)"
+    r"|(?<=[0-9a-z$)\]}%²³°])\s(?=[A-Z][a-z'’]+[\s,])"
 )
+# Where one equation ends and the next begins without a mark: "x = 288 / 18 x = 16", "$a = 3$ $b = 4$"
+_NEXT_EQUATION = re.compile(
+    r"(?:(?<=[0-9)\]}])|(?<=[-+*/=(]\s[A-Za-z])|(?<=[-+*/=(][A-Za-z]))\s+"
+    r"(?=(?:[0-9][0-9.,]{0,12}|[A-Za-wyz]|x(?=\s?=)|√[0-9]{1,6})!?[ ^0-9]{0,3}\s?[-+*/=(])"
+    r"|(?<=\$)\s+(?=\$)|(?<=\\[\])])\s+(?=\\[\[(])"
+)
+_TELLS = re.compile(r"[0-9=$\\]")
 _LETTERS_BEFORE = re.compile(r"[a-z]{2}$|[a-z]{2}[\"'”’)\]*]{1,4}$")
 _ABBREVIATION = re.compile(r"(?:^|[\s(])(?:e\.g|i\.e|vs|Mr|Mrs|Ms|Dr|St|No|Nos|Eq|Fig|approx)\.$")
 _ENUMERATOR = re.compile(r"[\s\-*#(]*(?:[0-9]{1,3}|[A-Za-z])[.)]\**")
@@ -56,16 +73,35 @@ def segment(text: str) -> list[str]:
 def cut(text: str) -> list[Part]:
     """Return the segments of `text` with their places."""
     parts: list[Part] = []
+    if not text.isascii() and _FULL_WIDTH.search(text):
+        text = text.translate(_HALF_WIDTH)
+    if "[asy]" in text:
+        text = _without_drawings(text)
+    if "<" in text:
+        text = _MARKER.sub("\n", text)
     if "<<" in text:
         text = _CALCULATOR_MARK.sub("", text)
     for line in text.splitlines():
         found = _of_line(line)
-        is_long = len(found) >= _PARAGRAPH
+        # of different ones: a line that is said twice is no paragraph
+        is_long = len(found) >= _PARAGRAPH and len(set(filter(_TELLS.search, found))) >= _PARAGRAPH
         starts = True
         for sentence in found:
             parts.append(Part(sentence, starts, is_long))
             starts = False
     return parts
+
+
+def _without_drawings(text: str) -> str:
+    """Return the text without the programs of Asymptote that draw its figures."""
+    kept: list[str] = []
+    start = 0
+    while (opened := text.find("[asy]", start)) >= 0:
+        kept.append(text[start:opened])
+        closed = text.find("[/asy]", opened)
+        start = len(text) if closed < 0 else closed + len("[/asy]")
+    kept.append(text[start:])
+    return "\n".join(kept)
 
 
 def _of_line(line: str) -> list[str]:
@@ -86,8 +122,8 @@ def _sentences(row: str) -> list[str]:
 
 
 def _keep(sentence: str, found: list[str]) -> None:
-    if _SAYS_SOMETHING.search(sentence):
-        found.append(sentence.strip())
+    pieces = _NEXT_EQUATION.split(sentence) if sentence.count("=") > 1 else [sentence]
+    found += [piece.strip() for piece in pieces if _SAYS_SOMETHING.search(piece)]
 
 
 def _is_end(row: str, start: int, end: re.Match[str]) -> bool:
@@ -95,8 +131,7 @@ def _is_end(row: str, start: int, end: re.Match[str]) -> bool:
     if stop in "。！？；":
         return True
     if stop.isspace():
-        word = row[end.end() : end.end() + 16].split(None, 1)[0]
-        return word in _STARTERS
+        return row[end.end() : end.end() + 16].split(None, 1)[0].rstrip(",") in _STARTERS
     # Slices, not the whole sentence: a row of abbreviations must stay linear.
     before = row[max(start, end.start() - 12) : end.start() + 1]
     if stop == "!" and not _LETTERS_BEFORE.search(before[:-1]):
