@@ -6,17 +6,21 @@ build on each other, as for the text around the code. What a premise is stands i
 
 from __future__ import annotations
 
+import ast
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import gt
 from typing import Any
 
-from rbic_hf.code_reading import BRANCHES, Reader, TooDeepError
+from rbic_hf.code_reading import Reader, TooDeepError
+from rbic_hf.code_statements import BRANCHES, KINDS
 from rbic_hf.code_text import CodeRegion, code_regions, parse
 
 __all__ = ["CodeRegion", "CodeStatement", "code_regions", "data_flow"]
 
 _MAX_TEXT = 120
+_SIMPLE = {ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Delete, ast.Expr, ast.Return}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,65 +56,70 @@ def data_flow(source: str) -> list[CodeStatement] | None:
     if parsed is None:
         return None
     tree, lines = parsed
-    reader = Reader()
+    reader = Reader(KINDS)
     try:
         reader.read(tree)
     except (TooDeepError, RecursionError):
         return None
-    order = _order(reader)
-    place = {old: new for new, old in enumerate(order)}
+    positions = [_position(node) for node in reader.nodes]
+    order: Sequence[int] = range(len(positions))
+    premises: Iterable[Iterable[int]] = reader.premises
+    if any(map(gt, positions, positions[1:])):
+        order = _order(positions, reader.premises)
+        place = {old: new for new, old in enumerate(order)}
+        premises = ([place[old] for old in reader.premises[at]] for at in order)
     return [
         CodeStatement(
-            _first_line(reader.nodes[at], lines),
-            tuple(sorted([place[premise] for premise in reader.premises[at]])),
+            _first_line(reader.nodes[at], positions[at], lines),
+            tuple(sorted(found)),
             reader.operators[at],
             reader.levels[at],
             type(reader.nodes[at]) in BRANCHES,
         )
-        for at in order
+        for at, found in zip(order, premises, strict=True)
     ]
 
 
-def _order(reader: Reader) -> Sequence[int]:
+def _order(positions: list[tuple[int, int]], premises: list[set[int]]) -> Sequence[int]:
     """Return the statements in the order of the source, as far as premises come first."""
-    positions = [_position(node) for node in reader.nodes]
     order = sorted(range(len(positions)), key=positions.__getitem__)
     place = {old: new for new, old in enumerate(order)}
-    if all(place[p] < place[at] for at in order for p in reader.premises[at]):
+    if all(place[premise] < place[at] for at in order for premise in premises[at]):
         return order
-    waiting = [len(premises) for premises in reader.premises]
+    waiting = [len(found) for found in premises]
     users: list[list[int]] = [[] for _ in order]
-    for at, premises in enumerate(reader.premises):
-        for premise in premises:
+    for at, found in enumerate(premises):
+        for premise in found:
             users[premise].append(at)
     ready = [place[at] for at in order if not waiting[at]]  # ascending, so a heap
-    found: list[int] = []
+    sorted_out: list[int] = []
     while ready:
         at = order[heapq.heappop(ready)]
-        found.append(at)
+        sorted_out.append(at)
         for user in users[at]:
             waiting[user] -= 1
             if not waiting[user]:
                 heapq.heappush(ready, place[user])
-    return found
+    return sorted_out
 
 
 def _position(node: Any) -> tuple[int, int]:
-    node = getattr(node, "pattern", node)  # a case has no place of its own
+    if type(node) is ast.match_case:
+        node = node.pattern  # a case has no place of its own
     return node.lineno, node.col_offset
 
 
-def _first_line(node: Any, lines: list[str]) -> str:
-    number, start = _position(node)
+def _first_line(node: Any, position: tuple[int, int], lines: list[str]) -> str:
+    number, start = position
     line = lines[number - 1]
-    if hasattr(node, "pattern"):
-        return line.strip()[:_MAX_TEXT]
+    kind = type(node)
     end = None
-    body = getattr(node, "body", None)
-    if body and body[0].lineno == number:
-        end = body[0].col_offset
-    elif not body and node.end_lineno == number:
-        end = node.end_col_offset
+    if kind is ast.match_case:
+        start = 0
+    elif kind in _SIMPLE:
+        end = node.end_col_offset if node.end_lineno == number else None
+    elif node.body[0].lineno == number:
+        end = node.body[0].col_offset
     if line.isascii():
         return line[start:end].strip()[:_MAX_TEXT]
     # the parser counts bytes

@@ -18,6 +18,7 @@ _MAX_CUTS = 4  # unfinished ends: a call inside a loop inside a function
 _MAX_CHAIN = 2_000  # of each of these, in one program; the parser recurses once for each
 _CHAINS = ("**", " else ", "elif", "lambda")
 _PREFIXES = re.compile(r"(?:(?:[-+~]|\bnot\b|\bawait\b)\s{0,8}){100}")
+_PREFIX_WORDS = ("-", "+", "~", "not", "await")
 
 _FENCE = re.compile(r"^[ \t]{0,12}(`{3,}|~{3,})([^\n]*)$", re.MULTILINE)
 _PYTHON = {"py", "py3", "python2", "python3", "ipython", "ipython3", "pycon", "python-repl"}
@@ -129,6 +130,8 @@ def _is_hostile(code: str) -> bool:
         return True
     if len(code) > _MAX_CHAIN and any(code.count(word) > _MAX_CHAIN for word in _CHAINS):
         return True
+    if sum(map(code.count, _PREFIX_WORDS)) < 100:
+        return False
     return _PREFIXES.search(code) is not None
 
 
