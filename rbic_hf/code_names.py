@@ -22,6 +22,7 @@ MUTATORS = _PUTTING | _TAKING
 # Functions that change their first argument.
 _PUTTING_FUNCTIONS = frozenset("heappush insort insort_left insort_right setattr".split())
 _TAKING_FUNCTIONS = frozenset("heapify heappop heappushpop heapreplace next shuffle".split())
+_CHANGING = MUTATORS | _PUTTING_FUNCTIONS | _TAKING_FUNCTIONS
 
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
 _NAMED_PATTERNS = (ast.MatchAs, ast.MatchStar, ast.MatchMapping)
@@ -87,6 +88,29 @@ def uses_of(nodes: Iterable[Any], receiver: str | None = None) -> Uses:
                     uses.stores += [name] if name else []
                 _push_children(kind, node, stack)
     return uses
+
+
+def uses_of_lone_call(call: ast.Call, receiver: str | None = None) -> tuple[Uses, str] | None:
+    """Return the symbols of `a.b.method(x)` where nobody takes the result, and the symbol of `a`.
+
+    Such a call is made for what it changes, so `a` is not read. None where that cannot be said: the
+    call is of a function, of a method known to change or of the method's own object.
+    """
+    function: Any = call.func
+    if type(function) is not ast.Attribute or function.attr in _CHANGING:
+        return None
+    root = root_of(function.value, receiver)
+    if root is None or _is_name(function.value, receiver):
+        return None
+    inner = [*call.args, *(keyword.value for keyword in call.keywords)]
+    node: Any = function.value
+    while type(node) is not ast.Name:
+        inner += [node.slice] if type(node) is ast.Subscript else []
+        node = node.value
+    uses = uses_of(inner, receiver)
+    uses.calls.append(call)
+    uses.operators += 1
+    return uses, root
 
 
 def parameters(arguments: ast.arguments) -> list[str]:

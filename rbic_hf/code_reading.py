@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 from rbic_hf.code_names import (
@@ -33,9 +34,11 @@ from rbic_hf.code_names import (
     root_of,
     signature,
     uses_of,
+    uses_of_lone_call,
 )
 
 _MAX_PRODUCERS = 32  # of one name; the deepest are kept, so that work stays linear
+_MAX_EFFECTS = 16  # of one call, and methods of one name
 _MAX_NESTING = 100  # blocks and functions in each other: Python's own limit of indents
 _MAX_COMPARED = 500_000  # parts of statements that are compared with earlier ones
 
@@ -194,15 +197,13 @@ class Reader:
             return uses
         if kind is ast.Delete:
             return uses_of(node.targets, receiver)
-        uses = uses_of([node.value], receiver)
-        value = node.value.value if type(node.value) is ast.Await else node.value
-        if type(value) is ast.Call and type(value.func) is ast.Attribute:
-            # A result that nobody takes: the call was made for what it changes.
-            root = root_of(value.func.value, receiver)
-            if root is not None and root not in uses.parts and self.scope.find(root)[0]:
-                is_known = value.func.attr in self.methods or root == receiver
-                if value.func.attr not in MUTATORS and not is_known:
-                    uses.parts.append(root)
+        value: Any = node.value.value if type(node.value) is ast.Await else node.value
+        lone = uses_of_lone_call(value, receiver) if type(value) is ast.Call else None
+        if lone is None:
+            return uses_of([node.value], receiver)
+        uses, root = lone
+        if value.func.attr not in self.methods and self.scope.find(root)[0]:
+            uses.parts.append(root)
         return uses
 
     def sources(self, uses: Uses) -> set[int]:
@@ -233,18 +234,19 @@ class Reader:
         if not is_method or is_own:
             known = self.scope.find(f".{target.attr}" if is_own else target.id)[0]
         else:
-            known = () if target.attr in MUTATORS else tuple(self.methods.get(target.attr, ()))
+            methods = () if target.attr in MUTATORS else self.methods.get(target.attr, ())
+            known = tuple(methods[:_MAX_EFFECTS])
         for at in known:
             if at >= 0:
                 continue
             found.update(self._exits(~at))
             function = self.functions[~at]
-            for position in function.changed:
+            for position in islice(function.changed, _MAX_EFFECTS):
                 position -= function.is_method and is_method
                 if 0 <= position < len(call.args):
                     root = root_of(call.args[position], receiver)
                     uses.parts += [root] if root is not None else []
-            for symbol in function.outside:
+            for symbol in islice(function.outside, _MAX_EFFECTS):
                 if symbol[0] != "." or is_own or not is_method:
                     uses.parts.append(symbol)
                 else:

@@ -17,8 +17,8 @@ MAX_CHARS = 200_000  # of one program: a tenth of a second to parse
 _MAX_CUTS = 4  # unfinished ends: a call inside a loop inside a function
 _MAX_CHAIN = 2_000  # of each of these, in one program; the parser recurses once for each
 _CHAINS = ("**", " else ", "elif", "lambda")
-_PREFIXES = re.compile(r"(?:(?:[-+~]|\bnot\b|\bawait\b)\s{0,8}){100}")
-_PREFIX_WORDS = ("-", "+", "~", "not", "await")
+_MAX_PREFIXES = 500  # in a row: `- - -x`
+_PREFIX_WORDS = ("+", "~", "not", "await")
 
 _FENCE = re.compile(r"^[ \t]{0,12}(`{3,}|~{3,})([^\n]*)$", re.MULTILINE)
 _PYTHON = {"py", "py3", "python2", "python3", "ipython", "ipython3", "pycon", "python-repl"}
@@ -33,10 +33,10 @@ _ESCAPE = re.compile(r"\\(?:([\n\\'\"abfnrtvx0-3]|N(?=\{)|[4-7](?![0-7]{2}))|(.)
 _GLUED_NUMBER = re.compile(r"\b[0-9][0-9a-fA-FjJoOxX._]{0,60}(?:and|else|for|if|in|is|not|or)\b")
 _WARNINGS = threading.Lock()
 
-_PROMPT = re.compile(r"^[ \t]*(?:>>>|\.\.\.)(?: |$)|^[ \t]*In \[[0-9]{0,6}\]: ?")
+_PROMPT = re.compile(r"^[ \t]*(?:>>>|\.\.\.)(?: |$)|^[ \t]*In \[[0-9 ]{0,6}\]: ?")
+_NOTEBOOK = re.compile(r"^In \[[0-9 ]{0,6}\]: ", re.MULTILINE)
 # Magics, shell lines and the statement of Python 2 say nothing that the graph would hold.
 _ASIDE = re.compile(r"(^[ \t]*|[:;][ \t]*)(?:[%!]{1,2}[a-zA-Z]|print[ \t]+[^=(\s.,)])[^\n]*")
-_PYTHON_2 = re.compile(r"(^[ \t]*|[:;][ \t]*)print[ \t]*(?:\([^\n]*\)[ \t]*[%,]|$)[^\n]*")
 _OLD_EXCEPT = re.compile(r"^([ \t]*except[ \t][^,:\n]{1,80}),[ \t]*(\w{1,40})[ \t]*:")
 _OPEN_END = ("was never closed", "unterminated", "unexpected EOF", "EOF while scanning")
 
@@ -108,11 +108,12 @@ def parse(source: str) -> tuple[ast.Module, list[str]] | None:
     code = source.replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")
     if _is_hostile(code):
         return None
-    tree, error = _parse(code)
-    if tree is not None:
-        return tree, code.split("\n")
-    if error is None:
-        return None
+    if not _NOTEBOOK.search(code):  # its prompts are annotations to the parser
+        tree, error = _parse(code)
+        if tree is not None:
+            return tree, code.split("\n")
+        if error is None:
+            return None
     lines = _without_prompts(textwrap.dedent(code).split("\n"))
     for _ in range(_MAX_CUTS + 1):
         tree, error = _parse("\n".join(lines))
@@ -130,9 +131,11 @@ def _is_hostile(code: str) -> bool:
         return True
     if len(code) > _MAX_CHAIN and any(code.count(word) > _MAX_CHAIN for word in _CHAINS):
         return True
-    if sum(map(code.count, _PREFIX_WORDS)) < 100:
+    if code.count("-") + sum(map(code.count, _PREFIX_WORDS)) < _MAX_PREFIXES:
         return False
-    return _PREFIXES.search(code) is not None
+    for word in _PREFIX_WORDS:
+        code = code.replace(word, "-")
+    return "-" * _MAX_PREFIXES in "".join(code.split())
 
 
 def _parse(code: str) -> tuple[ast.Module | None, SyntaxError | None]:
@@ -161,7 +164,7 @@ def _without_prompts(lines: list[str]) -> list[str]:
         # what an interpreter printed has no prompt
         lines = [_PROMPT.sub("", line) if _PROMPT.match(line) else "" for line in lines]
     lines = [_OLD_EXCEPT.sub(r"\1 as \2:", line) for line in lines]
-    return [_PYTHON_2.sub(r"\1pass", _ASIDE.sub(r"\1pass", line)) for line in lines]
+    return [_ASIDE.sub(r"\1print()", line) for line in lines]
 
 
 def _unfinished(lines: list[str], error: SyntaxError | None) -> int | None:
