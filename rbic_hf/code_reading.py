@@ -26,6 +26,7 @@ from typing import Any
 from rbic_hf.code_names import (
     MUTATORS,
     NOTHING,
+    Binding,
     Changes,
     Function,
     Scope,
@@ -65,6 +66,7 @@ class Reader:
         self.premises: list[set[int]] = []
         self.levels: list[int] = []
         self.operators: list[int] = []
+        self._uses: list[Uses] = []
         self.functions: dict[int, Function] = {}
         self.methods: dict[str, list[int]] = {}  # by name, of all classes
         self.scope = Scope()
@@ -99,7 +101,7 @@ class Reader:
                     earlier = seen[rough] = {self._signature(earlier[0]): earlier[1]}
                 exact = self._signature(node)
                 if exact in earlier:
-                    self._repeat(node, earlier[exact])
+                    self._repeat(earlier[exact])
                     continue
             mark = len(written)
             at = read(self, node)
@@ -117,12 +119,10 @@ class Reader:
         self._num_compared += len(found)
         return found
 
-    def _repeat(self, node: Any, outcome: int | Changes) -> None:
+    def _repeat(self, outcome: int | Changes) -> None:
         """Let names have the value that the first of two equal statements gave them."""
         if isinstance(outcome, int):
-            uses = self.uses(node)
-            self.sources(uses)
-            self._write(outcome, uses)
+            self._write(outcome, self._uses[outcome])
         else:
             for symbol, binding in outcome.items():
                 self.scope.bind(symbol, binding)
@@ -160,9 +160,13 @@ class Reader:
     def join(self, arms: Sequence[Changes | None]) -> None:
         """Bind each name to what any of the arms leaves it at."""
         reached = [arm for arm in arms if arm is not None]
-        for symbol in dict.fromkeys(symbol for arm in reached for symbol in arm):
-            before = self.scope.find(symbol)
-            bindings = [arm.get(symbol, before) for arm in reached]
+        found: dict[str, list[Binding]] = {}
+        for arm in reached:
+            for symbol, binding in arm.items():
+                found.setdefault(symbol, []).append(binding)
+        for symbol, bindings in found.items():
+            if len(bindings) < len(reached):  # an arm that leaves it as it was
+                bindings.append(self.scope.find(symbol))
             shaped = self._few([at for binding in bindings for at in binding[0]])
             made = self._few([at for binding in bindings for at in binding[1]])
             self.scope.bind(symbol, (shaped, made))
@@ -269,6 +273,7 @@ class Reader:
         self.nodes.append(node)
         self.premises.append(premises)
         self.operators.append(uses.operators)
+        self._uses.append(uses)
         levels.append(1 + max([levels[premise] for premise in premises], default=0))
         self._write(at, uses)
         return at

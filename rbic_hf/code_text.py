@@ -30,7 +30,7 @@ _CODE_NODES = (
 
 # Python warns of these while it parses, through filters that all threads share.
 _ESCAPE = re.compile(r"\\(?:([\n\\'\"abfnrtvx0-3]|N(?=\{)|[4-7](?![0-7]{2}))|(.))", re.DOTALL)
-_GLUED_NUMBER = re.compile(r"\b[0-9][0-9a-fA-FjJoOxX._]{0,60}(?:and|else|for|if|in|is|not|or)\b")
+_GLUED_NUMBER = re.compile(r"\b[0-9][0-9a-fA-FjJoOxX._]{0,60}(?:and|else|for|if|in|is|not|or)")
 _WARNINGS = threading.Lock()
 
 _PROMPT = re.compile(r"^[ \t]*(?:>>>|\.\.\.)(?: |$)|^[ \t]*In \[[0-9 ]{0,6}\]: ?")

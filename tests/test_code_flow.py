@@ -10,7 +10,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rbic_hf.code_flow import CodeStatement, code_regions, data_flow
@@ -270,7 +270,6 @@ def test_operators_are_what_computes(source, operators):
     ],
 )
 def test_a_statement_shows_its_first_line(source, texts):
-    # the escape that means nothing is shown with the slash that stands for it while parsing
     assert [s.text for s in flow(source)] == texts
 
 
@@ -380,7 +379,7 @@ HOSTILE = {
     "many methods of one name": "".join(
         f"class C{at}:\n def m(self): self.x = 1\n" for at in range(1_000)
     )
-    + "a.m()\n" * 1
+    + "a.m()\n"
     + "".join(f"b{at} = a.m()\n" for at in range(5_000)),
     "many heaps": "x = [" + "heappush(h, 1), " * 10_000 + "]",
     "a long sum of calls": "x = [" + "f(a) + 1, " * 18_000 + "]",
@@ -394,7 +393,7 @@ def test_hostile_programs_are_read_in_bounded_time(name):
     ast.parse(source)
     start = time.process_time()
     assert data_flow(source) is not None
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < 2  # a second where nothing else runs
 
 
 @settings(max_examples=300, deadline=None)
@@ -429,7 +428,12 @@ def test_no_broken_code_raises_or_warns(source):
 
 
 def test_threads_read_code_that_python_warns_of_without_a_warning():
-    sources = ["x = '\\d' if y else 1if z else 2", "a = '\\400'; b = b'\\N'", "c = 0x1for_"] * 200
+    sources = [
+        "x = '\\d' if y else 1if z else 2",
+        "a = '\\400'; b = b'\\N'",
+        "c = 0x1for_",
+        "unitsize(0.8inch)",
+    ] * 200
 
     def read():
         for source in sources:
@@ -650,6 +654,7 @@ def test_names_formatting_and_comments_change_nothing(dressing, source):
 
 @settings(max_examples=300, deadline=None)
 @given(blocks())
+@example("a = a + a\na = a + b\nclass b:\n    def c(self):\n        a = a + a")
 def test_doubling_a_program_changes_nothing(source):
     assert shape(source + "\n" + source) == shape(source)
     assert shape(source + "\n# once more\n\n" + ast.unparse(parsed(source))) == shape(source)
