@@ -289,7 +289,7 @@ class Reader:
                 scope.local.add(symbol)
         for symbol in uses.whole:
             self._change(symbol, at, (at,))
-        for symbol in uses.parts:
+        for symbol in dict.fromkeys(uses.parts):
             self._change(symbol, at, None)
 
     def _change(self, symbol: str, at: int, made: tuple[int, ...] | None) -> None:

@@ -89,7 +89,8 @@ def _region(opening: re.Match[str], inside: str, end: int) -> CodeRegion:
 
 
 def _dedent(code: str) -> str:
-    return textwrap.dedent(code.replace("\r\n", "\n").replace("\r", "\n"))
+    code = code.replace("\r\n", "\n").replace("\r", "\n")
+    return textwrap.dedent(code) if code[:1].isspace() else code
 
 
 def _is_python(text: str) -> bool:
