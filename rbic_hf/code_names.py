@@ -30,7 +30,6 @@ _SKIPPED = {"ctx", "op", "ops", "kind", "conversion", "type_comment", "annotatio
 _FIELDS: dict[type, tuple[str, ...]] = {}
 
 
-@dataclass(slots=True)
 class Uses:
     """The symbols of one statement.
 
@@ -43,12 +42,15 @@ class Uses:
         operators: arithmetic, comparison and boolean operators, and calls.
     """
 
-    reads: dict[str, None] = field(default_factory=dict)
-    stores: list[str] = field(default_factory=list)
-    whole: list[str] = field(default_factory=list)
-    parts: list[str] = field(default_factory=list)
-    calls: list[ast.Call] = field(default_factory=list)
-    operators: int = 0
+    __slots__ = ("calls", "operators", "parts", "reads", "stores", "whole")
+
+    def __init__(self) -> None:  # one for each statement: a dataclass takes twice as long
+        self.reads: dict[str, None] = {}
+        self.stores: list[str] = []
+        self.whole: list[str] = []
+        self.parts: list[str] = []
+        self.calls: list[ast.Call] = []
+        self.operators = 0
 
 
 def uses_of(nodes: Iterable[Any], receiver: str | None = None) -> Uses:

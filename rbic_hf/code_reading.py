@@ -287,6 +287,8 @@ class Reader:
                     scope.function.outside.setdefault(symbol, []).append(at)
             else:
                 scope.local.add(symbol)
+        if not uses.whole and not uses.parts:
+            return
         for symbol in uses.whole:
             self._change(symbol, at, (at,))
         for symbol in dict.fromkeys(uses.parts):
