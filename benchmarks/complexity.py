@@ -1,4 +1,4 @@
-"""How deep reasoning is, against human-checked chains; what must not change it; how fast it is read.
+"""How deep reasoning is, against human-checked chains; what must not change it; and how fast.
 
 python benchmarks/complexity.py [--quick]     a tenth of the rows of each pool
 

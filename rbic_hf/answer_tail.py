@@ -16,6 +16,10 @@ _THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
 
 
 def tail_share(segments: Sequence[str], answer: str | None) -> float:
+    """Return the share [0, 1] of the characters after the segment that first reaches the answer.
+
+    0 when no answer is given or it is not reached.
+    """
     wanted = _flat(answer or "")
     if not wanted:
         return 0.0

@@ -1,8 +1,8 @@
 """What the opening words of a segment say about it: it concludes, opens a step, turns back, checks.
 
-One table of phrases per kind, English and Chinese. All phrases of one kind act alike everywhere, so
-"so", "therefore" and "因此" can be exchanged without changing a graph. Several cues in a row ("Wait,
-so then") add up, and what comes after them is the segment's core.
+One table of phrases per kind, English and Chinese. All phrases of one kind act alike everywhere:
+"so", "therefore" and "因此" can be exchanged without changing a graph. Several cues in a row
+("Wait, so then") add up, and what comes after them is the segment's core.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _PHRASES: dict[int, str] = {
     FOLLOWS | OPENS: """
         so|therefore|thus|hence|consequently|accordingly|then|ergo|as a result|as a consequence
         |it follows that|it follows|for this reason|because of this|and so|and therefore|and thus
-        |and then|from this|所以|因此|因而|故而|故|则|从而|于是|由此可得|由此|那么|这样得到|这样就|∴|⇒|=>
-        |\\Rightarrow|\\implies|\\therefore""",
+        |and then|from this|所以|因此|因而|故而|故|则|从而|于是|由此可得|由此|那么|这样得到|这样就
+        |∴|⇒|=>|\\Rightarrow|\\implies|\\therefore""",
     FOLLOWS: """
         this means|this gives|this implies|this shows|which means|which gives|which implies
         |that means|since|because|we get|we obtain|we find|we conclude|now we have|now we get
         |substituting|plugging|simplifying|可得|得到|得|即|因为|由于""",
     OPENS: """
         now|next|first|firstly|second|secondly|third|thirdly|after that|afterwards|subsequently
-        |finally|lastly|let's|let us|let|given|in turn|首先|其次|然后|接着|接下来|随后|最后|最终|设|令
-        |已知|代入|the answer|the final answer|answer|final answer|答案|最终答案|故选""",
+        |finally|lastly|let's|let us|let|given|in turn|首先|其次|然后|接着|接下来|随后|最后|最终
+        |设|令|已知|代入|the answer|the final answer|answer|final answer|答案|最终答案|故选""",
     REMARKS: """
         okay|ok|alright|all right|well|yes|good|great|nice|perfect|let me|this is|that|so far
         |let's see|let's think|let's continue|let's proceed|let's move on|let's go on|now let's see

@@ -1,8 +1,8 @@
-"""One name for one number, however it is written: 1,200 = 1200.0 = １２００ = 一千二百 = twelve hundred.
+"""One name for one number, however it is written: 1,200 = 1200.0 = 一千二百 = twelve hundred.
 
 Numbers stay names: nothing is computed with them. Fractions below one, percentages and short
-decimals share a name too (3/4, 75%, .75, three quarters, 四分之三), because solutions change between
-them in the middle of an argument.
+decimals share a name too (3/4, 75%, .75, three quarters, 四分之三), because solutions change
+between them in the middle of an argument.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def _part(above: list[str], word: str) -> str | None:
 
 
 def in_han(text: str) -> str | None:
-    """Return the name of a number in Chinese numerals: "三百二十" -> "320"; None when it is none."""
+    """Return the name of a number in Chinese numerals, "三百二十" -> "320"; None: no number."""
     whole, point, decimals = text.partition("点")
     if point and not decimals:
         return None

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from rbic_hf import cues
+from rbic_hf.code_flow import CodeStatement
 from rbic_hf.cues import Opening, opening
 from rbic_hf.segments import Part
 from rbic_hf.statements import Statement, read
@@ -22,10 +23,12 @@ from rbic_hf.statements import Statement, read
 # prose. Segments with neither do not count: filler must not turn mathematics into prose.
 _MIN_SYMBOLIC_SHARE = 0.5
 
-Kind = Literal["equation", "fact", "words", "repeat", "check"]
+Kind = Literal["equation", "fact", "words", "repeat", "check", "code"]
 
 # Steps that begin with one of these, and with nothing that they share, go on from the one before.
 _LEADS_ON = cues.FOLLOWS | cues.OPENS
+
+_CARRYING = ("equation", "fact", "code")
 
 # Bounds on what is copied at each case: a text of cases alone must stay linear.
 _MOST_CASES, _MOST_KNOWN = 30, 1000
@@ -57,8 +60,8 @@ _STEP = re.compile(
     r"[\s*#]{0,6}(?:step\s([0-9]{1,2})|第([0-9]{1,2}|[一二三四五六七八九十])步)", re.I
 )
 _REFERENCE = re.compile(
-    r"(?:\b(?:from|by|using|in|into|to|of|with|and|equations?|eqs?\.?|formulas?)|[由从将把入据式立与和及、,，])"
-    r"\s{0,2}[(（]([0-9]{1,2})[)）]|equations?\s([0-9]{1,2})(?![0-9.])|([①-⑳])",
+    r"(?:\b(?:from|by|using|in|into|to|of|with|and|equations?|eqs?\.?|formulas?)"
+    r"|[由从将把入据式立与和及、,，])\s{0,2}[(（]([0-9]{1,2})[)）]|equations?\s([0-9]{1,2})(?![0-9.])|([①-⑳])",
     re.I,
 )
 _STEP_REFERENCE = re.compile(
@@ -74,7 +77,8 @@ class Node(NamedTuple):
     Attributes:
         text: the segment.
         kind: "equation"; "fact" (symbols without an equation); "words" (no symbols); "repeat" (says
-            an earlier segment again); "check" (verifies and adds nothing).
+            an earlier segment again); "check" (verifies and adds nothing); "code" (a statement of a
+            program).
         premises: indices of the earlier segments that it depends on, ascending.
         symbols: for each premise what links to it: a number, a variable, a name, or "" for a
             connective or a line that goes on.
@@ -136,8 +140,8 @@ class _Block:
 class Graph:
     """The dependency graph, and what is known while it is read."""
 
-    def __init__(self, parts: Sequence[Part]) -> None:
-        self.parts = parts
+    def __init__(self) -> None:
+        self.texts: list[str] = []
         self.kinds: list[Kind] = []
         self.links: list[dict[int, str]] = []  # premise -> symbol, of each segment
         self.block_of: list[int] = []
@@ -209,19 +213,19 @@ class Graph:
     def nodes(self) -> tuple[Node, ...]:
         """Return the segments with what they depend on."""
         found = []
-        for at, (part, kind, links, number) in enumerate(
-            zip(self.parts, self.kinds, self.links, self.block_of, strict=True)
+        for at, (text, kind, links, number) in enumerate(
+            zip(self.texts, self.kinds, self.links, self.block_of, strict=True)
         ):
             block = self.blocks[number]
             premises = tuple(sorted(links))
             found.append(
                 Node(
-                    part.text,
+                    text,
                     kind,
                     premises,
                     tuple(links[premise] for premise in premises),
                     number,
-                    block.level if kind in ("equation", "fact") or at == block.carrier else 0,
+                    block.level if kind in _CARRYING or at == block.carrier else 0,
                     block.is_abandoned,
                 )
             )
@@ -229,6 +233,7 @@ class Graph:
 
     def add(self, part: Part, opens: Opening, *, is_one_of_many_headings: bool) -> None:
         """Add the next segment."""
+        self.texts.append(part.text)
         if opens.flags & _TURNS:
             self._turn(opens.flags)
         statement = read(part.text, opens.core)
@@ -256,6 +261,24 @@ class Graph:
         self._link(part.text, statement, leads_on=leads_on)
         if opens.first & cues.HEADS and (step := _STEP.match(part.text)):
             self._steps[_name(step)] = len(self.blocks) - 1
+
+    def add_code(self, statements: Sequence[CodeStatement]) -> None:
+        """Add the statements of a program, each of which is a block; no words link to them."""
+        start = len(self.kinds)
+        for statement in statements:
+            at = len(self.kinds)
+            block = _Block(False, statement.level - 1, is_inert=False, carrier=at, last=at)
+            premises = [start + premise for premise in statement.premises]
+            if premises:
+                highest = max(premises, key=lambda place: self.blocks[self.block_of[place]].level)
+                block.parent, block.link = self.block_of[highest], (at, highest)
+            self.texts.append(statement.text)
+            self.kinds.append("code")
+            self.links.append(dict.fromkeys(premises, ""))
+            self.block_of.append(len(self.blocks))
+            self.blocks.append(block)
+            self.operators += statement.operators
+        self._symbolic += len(statements)
 
     def _turn(self, flags: int) -> None:
         self.branches += bool(flags & cues.BRANCHES)
@@ -467,12 +490,18 @@ def _is_filler(core: str) -> bool:
     return not any(word not in _EMPTY for word in _CONTENT.findall(core.lower()))
 
 
-def build(parts: Sequence[Part]) -> Graph:
-    """Return the dependency graph of the segments."""
+def build(
+    parts: Sequence[Part], code: Sequence[CodeStatement] = (), code_at: int | None = None
+) -> Graph:
+    """Return the dependency graph of the segments, with a program before the one at `code_at`."""
     openings = [opening(part.text) for part in parts]
     headings = [bool(opens.first & cues.HEADS) for opens in openings]
     different = {part.text for part, heads in zip(parts, headings, strict=True) if heads}
-    graph = Graph(parts)
-    for part, opens, heads in zip(parts, openings, headings, strict=True):
+    graph = Graph()
+    for at, (part, opens, heads) in enumerate(zip(parts, openings, headings, strict=True)):
+        if at == code_at:
+            graph.add_code(code)
         graph.add(part, opens, is_one_of_many_headings=heads and len(different) > 1)
+    if code_at == len(parts):
+        graph.add_code(code)
     return graph

@@ -20,7 +20,7 @@ from .sample_text import solution, thought
 def make_pairs(num_pairs: int = 200, *, seed: int = 0) -> list[dict[str, Any]]:
     """Return `num_pairs` pairs; equal arguments, equal pairs.
 
-    Columns: english, chinese (solutions, a third of them after thinking aloud), true_depth (1 to 8).
+    Columns: english, chinese (solutions, a third of them after thinking aloud), true_depth (1 - 8).
 
     Raises:
         ConfigError: `num_pairs` is below 1.

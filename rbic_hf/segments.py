@@ -31,7 +31,7 @@ _ENDS = re.compile(
     # a sentence that lost its full stop: "... = 7 eggs Calculate the price"
     r"|(?<=[0-9a-z$)\]}%²³°])\s(?=[A-Z][a-z'’]+[\s,])"
 )
-# Where one equation ends and the next begins without a mark: "x = 288 / 18 x = 16", "$a = 3$ $b = 4$"
+# Where one equation ends and the next begins without a mark: "x = 288 / 18 x = 16", "$a$ $b$"
 _NEXT_EQUATION = re.compile(
     r"(?:(?<=[0-9)\]}])|(?<=[-+*/=(]\s[A-Za-z])|(?<=[-+*/=(][A-Za-z]))\s+"
     r"(?=(?:[0-9][0-9.,]{0,12}|[A-Za-wyz]|x(?=\s?=)|√[0-9]{1,6})!?[ ^0-9]{0,3}\s?[-+*/=(])"
@@ -43,7 +43,8 @@ _ABBREVIATION = re.compile(r"(?:^|[\s(])(?:e\.g|i\.e|vs|Mr|Mrs|Ms|Dr|St|No|Nos|E
 _ENUMERATOR = re.compile(r"[\s\-*#(]*(?:[0-9]{1,3}|[A-Za-z])[.)]\**")
 _SAYS_SOMETHING = re.compile(r"[^\W_]")
 _STARTERS = frozenset(word.capitalize() for word in DIRECTIVES) | frozenset(
-    "Therefore Thus Hence Consequently So Now Next First Then Finally Since Given Let's We To".split()
+    "Therefore Thus Hence Consequently So Now Next First Then Finally Since Given Let's We "
+    "To".split()
 )
 
 

@@ -32,7 +32,8 @@ _SIGNS = {
     **dict.fromkeys("+*/^", "+"),
     **dict.fromkeys("-×÷·−√∑∫", "-"),
     **dict.fromkeys(
-        "\\times \\cdot \\div \\frac \\dfrac \\tfrac \\sqrt \\pm \\binom \\sum \\int \\prod".split(),
+        "\\times \\cdot \\div \\frac \\dfrac \\tfrac \\sqrt \\pm \\binom \\sum \\int "
+        "\\prod".split(),
         "-",
     ),
 }

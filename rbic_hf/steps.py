@@ -4,7 +4,8 @@ Complexity = depth of the dependency graph of its blocks. A block is what a read
 one step: an announcement with the equations that carry it out, or all that stands under a heading.
 A segment depends on the last producer of each symbol that it uses, a block on the blocks of its
 segments' premises. Depth, not length or the number of lines: on chains with human-checked premises
-those follow verbosity, and a loop or a filler line must add nothing.
+those follow verbosity, and a loop or a filler line must add nothing. A program in the text is
+read by its data flow, each statement a block.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rbic_hf.answer_tail import tail_share
+from rbic_hf.code_flow import CodeRegion, CodeStatement, code_regions, data_flow
 from rbic_hf.reasoning_graph import Graph, Node, build
 from rbic_hf.segments import Part, cut, segment
 
 __all__ = ["VERSION", "Complexity", "Node", "Trace", "dependencies", "measure", "segment", "trace"]
 
 VERSION = 2  # bump when output changes
+
+_PYTHON = ("python", "py", "python3", "")
 
 
 @dataclass(frozen=True)
@@ -81,12 +85,12 @@ def measure(text: str, *, answer: str | None = None) -> Complexity:
     `text` is reasoning and solution as written: plain, LaTeX, Chinese, with code or without.
     Repeating all of it leaves `depth` as it is. Never raises on any text.
     """
-    return _complexity(cut(text), answer)[0]
+    return _complexity(_read(text), answer)[0]
 
 
 def trace(text: str, *, answer: str | None = None) -> Trace:
     """Return the graph behind `measure`, segment by segment, for an explanation."""
-    complexity, graph = _complexity(cut(text), answer)
+    complexity, graph = _complexity(_read(text), answer)
     return Trace(graph.nodes(), graph.chain(), complexity)
 
 
@@ -98,19 +102,33 @@ def dependencies(segments: Sequence[str]) -> list[tuple[int, ...]]:
     return build([Part(text, True, False) for text in segments]).premises
 
 
-def _complexity(parts: list[Part], answer: str | None) -> tuple[Complexity, Graph]:
-    graph = build(parts)
-    steps = len(parts)
+def _read(text: str) -> Graph:
+    programs = [region for region in code_regions(text) if region.language in _PYTHON]
+    # one program: what a second block repeats of the first adds nothing
+    code = data_flow("\n".join(region.source for region in programs)) if programs else None
+    return build(cut(text)) if not code else _with_program(text, programs, code)
+
+
+def _with_program(text: str, programs: list[CodeRegion], code: list[CodeStatement]) -> Graph:
+    before = cut(text[: programs[0].start])
+    parts = list(before)
+    for region, after in zip(programs, [*programs[1:], None], strict=True):
+        parts += cut(text[region.end : after.start if after else len(text)])
+    return build(parts, code, len(before))
+
+
+def _complexity(graph: Graph, answer: str | None) -> tuple[Complexity, Graph]:
+    steps = len(graph.kinds)
     found = Complexity(
         steps=steps,
         novel_steps=steps - graph.repeats,
         depth=graph.depth(),
         width=graph.width(),
-        edges=sum(map(len, graph.premises)),
+        edges=sum(map(len, graph.links)),
         operators=graph.operators,
         branch_density=graph.branches / steps if steps else 0.0,
         loop_share=graph.repeats / steps if steps else 0.0,
-        tail_share=tail_share([part.text for part in parts], answer),
+        tail_share=tail_share(graph.texts, answer),
         confidence=graph.confidence(),
     )
     return found, graph
