@@ -21,7 +21,7 @@ import numpy.typing as npt
 from recording import DATA, finish, rows_of
 from scipy.stats import rankdata, spearmanr
 
-from rbic_hf import formats, layouts, statements
+from rbic_hf import formats, layouts, symbols
 from rbic_hf.sample_pairs import make_pairs
 from rbic_hf.steps import measure
 
@@ -119,7 +119,7 @@ def pool(name: str, every: int) -> dict[str, float]:
     texts = [reading.response for reading in readings if reading.status == "clean"]
     size = sum(len(text.encode()) for text in texts)
     seconds = min(timed(lambda: [measure(text) for text in texts]) for _ in range(3))
-    bare = min(timed(lambda: [statements.tokens(text) for text in texts]) for _ in range(3))
+    bare = min(timed(lambda: [symbols.tokens(text) for text in texts]) for _ in range(3))
     found = [measure(text) for text in texts]
     one = {
         "rows": len(texts),

@@ -87,6 +87,21 @@ _MOST_CUES = 4
 _LONGEST = 32  # characters of the longest phrase, and a little
 
 
+_CONTENT = re.compile("[a-z]{3,30}|[\u4e00-\u9fff]{2}")
+# Words that say nothing of what is reasoned about.
+_EMPTY = frozenset(
+    "the and but for are was were not you can may all any one two our its his her now yes got get "
+    "how who why did has had out use see say way able "
+    "that this these those them they there then thus with have need will should would could must "
+    "from into what which when where next step steps part parts move moving continue going keep "
+    "know find found calculate compute solve solving problem question answer answers result let "
+    "think look looking check verify sure right careful make makes take also another again back "
+    "each every some more most other first second third finally last same here well good great "
+    "done like just only very much many remaining information given want wants using used "
+    "继续 下去 接着 一步 下一 我们 现在 问题 计算 题目 可以 检查 这里 这个 这样 看看 答案".split()
+)
+
+
 class Opening(NamedTuple):
     """How a segment opens.
 
@@ -174,3 +189,8 @@ def _goes_on(text: str, end: int) -> bool:
     """Whether an English phrase ends inside a word."""
     last, after = text[end - 1], text[end : end + 1]
     return last.isascii() and last.isalpha() and after.isascii() and after.isalpha()
+
+
+def is_filler(core: str) -> bool:
+    """Whether words speak of nothing but the reasoning itself: "let's move on to the next part"."""
+    return not any(word not in _EMPTY for word in _CONTENT.findall(core.lower()))

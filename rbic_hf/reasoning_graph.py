@@ -7,7 +7,6 @@ that it depends on.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,8 @@ from typing import Literal, NamedTuple
 from rbic_hf import cues
 from rbic_hf.code_flow import CodeStatement
 from rbic_hf.cues import Opening, opening
+from rbic_hf.producers import Producers
+from rbic_hf.references import References
 from rbic_hf.segments import Part
 from rbic_hf.statements import Statement, read
 
@@ -30,43 +31,7 @@ _LEADS_ON = cues.FOLLOWS | cues.OPENS
 
 _CARRYING = ("equation", "fact", "code")
 
-# Bounds on what is copied at each case: a text of cases alone must stay linear.
-_MOST_CASES, _MOST_KNOWN = 30, 1000
-
 _TURNS = cues.BRANCHES | cues.RETRACTS | cues.RESTARTS | cues.CASES | cues.MERGES | cues.VERIFIES
-
-_CONTENT = re.compile("[a-z]{3,30}|[\u4e00-\u9fff]{2}")
-_EMPTY = frozenset(
-    "the and but for are was were not you can may all any one two our its his her now yes got get "
-    "how who why did has had out use see say way able "
-    "that this these those them they there then thus with have need will should would could must "
-    "from into what which when where next step steps part parts move moving continue going keep "
-    "know find found calculate compute solve solving problem question answer answers result let "
-    "think look looking check verify sure right careful make makes take also another again back "
-    "each every some more most other first second third finally last same here well good great "
-    "done like just only very much many remaining information given want wants using used "
-    "继续 下去 接着 一步 下一 我们 现在 问题 计算 题目 可以 检查 这里 这个 这样 看看 答案".split()
-)
-
-# Labels of equations and steps, and what refers to them: "(2)" at the end, "from (2)", "由②".
-_LABEL = re.compile(
-    r"[(（]([0-9]{1,2})[)）][\s.,。，$]{0,4}$|\\tag\{([0-9]{1,2})\}|([①-⑳])[\s.,。，$]{0,4}$"
-)
-_LEADING_LABEL = re.compile(
-    r"\s{0,4}(?:[(（]([0-9]{1,2})[)）]|([①-⑳])|equation\s([0-9]{1,2}))", re.I
-)
-_MAY_LABEL = frozenset("(（①②③④⑤⑥⑦⑧⑨⑩⑪⑫⑬⑭⑮⑯⑰⑱⑲⑳{")
-_STEP = re.compile(
-    r"[\s*#]{0,6}(?:step\s([0-9]{1,2})|第([0-9]{1,2}|[一二三四五六七八九十])步)", re.I
-)
-_REFERENCE = re.compile(
-    r"(?:\b(?:from|by|using|in|into|to|of|with|and|equations?|eqs?\.?|formulas?)"
-    r"|[由从将把入据式立与和及、,，])\s{0,2}[(（]([0-9]{1,2})[)）]|equations?\s([0-9]{1,2})(?![0-9.])|([①-⑳])",
-    re.I,
-)
-_STEP_REFERENCE = re.compile(
-    r"\bsteps?\s([0-9]{1,2})(?![0-9.])|第([0-9]{1,2}|[一二三四五六七八九十])步", re.I
-)
 
 _NOISE = dict.fromkeys(map(ord, ' \t\r\f\v\u3000$*#`,;:!?。，！？；：、"“”'))
 
@@ -153,19 +118,14 @@ class Graph:
         self._said: dict[str, int] = {}  # what was said, as text, and where
         self._equations: dict[str, int] = {}  # what was stated, as symbols, and where
         self._names: dict[int, str] = {}  # the quantity that an equation names
-        self._producer: dict[str, int] = {}  # the last one of each symbol
-        self._solved: set[str] = set()  # symbols whose value is stated
+        self._producers = Producers()
+        self._references = References()
         self._previous: int | None = None  # the last segment with symbols
         self._subject = ""  # of `_previous`
         self._standing: int | None = None  # the last block that is closed and not inert
         self._last_said: int | None = None  # the last one said, or said again
-        self._replaced: dict[str, int | None] = {}  # the producers that it replaced
         self._is_checking = False
-        self._labels: dict[str, int] = {}  # of equations: the segment
-        self._steps: dict[str, int] = {}  # numbered steps: the block
-        self._before_cases: dict[str, int] | None = None  # producers
-        self._elsewhere: dict[str, int] = {}  # producers in the other cases
-        self._num_cases = 0
+        self._live: list[int] = []  # blocks since the last new start
         self._is_headed = False  # headings cut the text, and nothing else does
 
     @property
@@ -202,11 +162,13 @@ class Graph:
             return ()
         at: int | None = max(live, key=lambda number: self.blocks[number].level)
         found: set[int] = set()
+        is_reached = False  # by a segment of its own
         while at is not None:
             block = self.blocks[at]
-            if block.carrier is not None and all(self.block_of[i] != at for i in found):
+            if not is_reached and block.link is None and block.carrier is not None:
                 found.add(block.carrier)
             found.update(block.link or ())
+            is_reached = block.link is not None
             at = block.parent
         return tuple(sorted(found))
 
@@ -246,11 +208,11 @@ class Graph:
             self._revive(first)
             return
         if self._is_checking and statement.has_equation:
-            if self._is_known(statement):
+            if self._producers.know(statement):
                 self._check(statement)
                 return
             self._is_checking = False
-        is_filler = not statement.has_symbols and _is_filler(core)
+        is_filler = not statement.has_symbols and cues.is_filler(core)
         leading = _LEADS_ON if statement.has_symbols else cues.FOLLOWS
         leads_on = bool(opens.flags & leading) and not is_filler and not statement.is_closed
         follows = leads_on and self._previous is not None  # else from nothing
@@ -259,8 +221,8 @@ class Graph:
         if not self.blocks or self._opens_block(part, opens, statement, is_filler=is_filler):
             self._open_block(is_announced=not statement.has_equation, follows=follows)
         self._link(part.text, statement, leads_on=leads_on)
-        if opens.first & cues.HEADS and (step := _STEP.match(part.text)):
-            self._steps[_name(step)] = len(self.blocks) - 1
+        if opens.first & cues.HEADS:
+            self._references.number(part.text, len(self.blocks) - 1)
 
     def add_code(self, statements: Sequence[CodeStatement]) -> None:
         """Add the statements of a program, each of which is a block; no words link to them."""
@@ -276,6 +238,7 @@ class Graph:
             self.kinds.append("code")
             self.links.append(dict.fromkeys(premises, ""))
             self.block_of.append(len(self.blocks))
+            self._live.append(len(self.blocks))
             self.blocks.append(block)
             self.operators += statement.operators
         self._symbolic += len(statements)
@@ -285,7 +248,7 @@ class Graph:
         if flags & (cues.RETRACTS | cues.RESTARTS):
             self._take_back(everything=bool(flags & cues.RESTARTS))
         if flags & (cues.CASES | cues.MERGES):
-            self._open_case(is_merged=bool(flags & cues.MERGES))
+            self._producers.open_case(is_merged=bool(flags & cues.MERGES))
         self._is_checking = self._is_checking or bool(flags & cues.VERIFIES)
 
     def _first_said(self, said: str, statement: Statement) -> int:
@@ -301,46 +264,28 @@ class Graph:
 
     def _revive(self, first: int) -> None:
         """What was taken back and is said again holds again."""
-        self.blocks[self.block_of[first]].is_abandoned = False
+        number = self.block_of[first]
+        if self.blocks[number].is_abandoned:
+            self.blocks[number].is_abandoned = False
+            self._live.append(number)
         if self.kinds[first] in ("equation", "fact"):
             self._last_said = first
 
     def _take_back(self, *, everything: bool) -> None:
         """Abandon the last result, or all so far; what is used again all the same still counts."""
         if everything:
-            for block in self.blocks:
-                block.is_abandoned = True
+            for number in self._live:
+                self.blocks[number].is_abandoned = True
+            self._live.clear()
         elif self._last_said is not None:
             self.blocks[self.block_of[self._last_said]].is_abandoned = True
             if self._last_said == self._previous:
-                for symbol, at in self._replaced.items():
-                    if at is None:
-                        self._producer.pop(symbol, None)
-                    else:
-                        self._producer[symbol] = at
-                self._replaced = {}
-
-    def _open_case(self, *, is_merged: bool) -> None:
-        """A case knows what was known before the first one, and not what the others found."""
-        if is_merged or self._num_cases >= _MOST_CASES or len(self._producer) > _MOST_KNOWN:
-            self._producer = {**self._elsewhere, **self._producer}
-            self._before_cases, self._elsewhere, self._num_cases = None, {}, 0
-            return
-        self._num_cases += 1
-        if self._before_cases is None:
-            self._before_cases = dict(self._producer)
-            return
-        self._elsewhere.update(self._producer)
-        self._producer = dict(self._before_cases)
-
-    def _is_known(self, statement: Statement) -> bool:
-        numbers = [symbol for symbol in statement.results if symbol[0].isdigit()]
-        return bool(numbers) and all(number in self._producer for number in numbers)
+                self._producers.take_back()
 
     def _check(self, statement: Statement) -> None:
         """Add a segment that arrives at what is known: it depends on others, and none on it."""
         self._skip("check")
-        self.links[-1].update(self._premises(statement))
+        self.links[-1].update(self._producers.of(statement))
 
     def _opens_block(
         self, part: Part, opens: Opening, statement: Statement, *, is_filler: bool
@@ -375,6 +320,7 @@ class Graph:
         opened = _Block(is_announced, below, is_inert=not follows, parent=parent)
         if follows:
             opened.carrier = len(self.kinds)
+        self._live.append(len(self.blocks))
         self.blocks.append(opened)
 
     def _skip(self, kind: Kind) -> None:
@@ -394,8 +340,13 @@ class Graph:
             return
         self._symbolic += 1
         self.operators += statement.operators
-        links = self._premises(statement)
-        self._refer(text, links)
+        links = self._producers.of(statement)
+        for name, premise in self._references.equations(text):
+            links.setdefault(premise, name)
+        for name, number in self._references.steps(text):
+            last = self.blocks[number].last
+            if last is not None:
+                links.setdefault(last, name)
         goes_on = self._goes_on(statement)
         if self._previous is not None and (goes_on or (leads_on and not links)):
             links.setdefault(self._previous, "")
@@ -412,26 +363,7 @@ class Graph:
         self.block_of.append(len(self.blocks) - 1)
         self._produce(statement, at)
         if statement.has_equation:
-            self._label(text, at)
-
-    def _label(self, text: str, at: int) -> None:
-        if _MAY_LABEL.isdisjoint(text):
-            return
-        for label in (_LEADING_LABEL.match(text), _LABEL.search(text[-16:])):
-            if label:
-                self._labels[_name(label)] = at
-
-    def _refer(self, text: str, links: dict[int, str]) -> None:
-        """Add what the words refer to: "from (2)", "by step 3"."""
-        if self._labels:
-            for label in map(_name, _REFERENCE.finditer(text)):
-                if label in self._labels:
-                    links.setdefault(self._labels[label], f"({label})")
-        if self._steps:
-            for step in map(_name, _STEP_REFERENCE.finditer(text)):
-                at = self.blocks[self._steps[step]].last if step in self._steps else None
-                if at is not None:
-                    links.setdefault(at, f"step {step}")
+            self._references.label(text, at)
 
     def _goes_on(self, statement: Statement) -> bool:
         """Whether the segment only works out the equation above it: `T = 3 * 4`, `T = 12`."""
@@ -440,33 +372,8 @@ class Graph:
         same = statement.subject == self._subject and bool(statement.subject)
         return statement.continues or (same and statement.subject not in statement.uses)
 
-    def _premises(self, statement: Statement) -> dict[int, str]:
-        # An equation in an unknown goes back to the last equation in it, but not beyond its
-        # solution: "case 2: -x + 1 = 7" does not follow from the "x = 8" of case 1.
-        found: dict[int, str] = {}
-        for symbol in statement.uses:
-            at = self._producer.get(symbol, self._elsewhere.get(symbol))
-            if at is not None:
-                found.setdefault(at, symbol)
-        for symbol in statement.about:
-            at = self._producer.get(symbol)
-            if at is not None and symbol not in self._solved:
-                found.setdefault(at, symbol)
-        return found
-
     def _produce(self, statement: Statement, at: int) -> None:
-        known = self._producer
-        self._replaced = {symbol: known.get(symbol) for symbol in statement.results}
-        for symbol in statement.results:
-            self._producer[symbol] = at
-            self._solved.discard(symbol)
-        if statement.value and statement.subject in statement.about:
-            self._solved.add(statement.subject)
-        for symbol in statement.mentions:
-            # Two computations that share a given number can come in either order; a statement of
-            # a number, or a variable, comes first.
-            if not (statement.has_equation and symbol[0].isdigit()):
-                self._producer.setdefault(symbol, at)
+        self._producers.add(statement, at)
         if statement.has_equation:
             self.blocks[-1].has_result = True
             self.blocks[-1].results.update(statement.results)
@@ -475,19 +382,6 @@ class Graph:
         self._previous = self._last_said = self.blocks[-1].last = at
         if not statement.continues:
             self._subject = statement.subject if statement.has_equation else ""
-
-
-def _name(label: re.Match[str]) -> str:
-    """Return the number of a label, in one spelling."""
-    text = next(group for group in label.groups() if group)
-    if "①" <= text <= "⑳":
-        return str(ord(text) - ord("①") + 1)
-    return text if text.isascii() else str("一二三四五六七八九十".index(text) + 1)
-
-
-def _is_filler(core: str) -> bool:
-    """Whether words speak of nothing but the reasoning itself: "let's move on to the next part"."""
-    return not any(word not in _EMPTY for word in _CONTENT.findall(core.lower()))
 
 
 def build(
