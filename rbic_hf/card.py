@@ -134,6 +134,9 @@ def _provenance(made: Provenance) -> list[tuple[str, str]]:
             lines.append((name, escape(_named(spec, name))))
     student = made.student.get("student")
     lines.append(("tokens counted with", escape(student or "an estimate from the text")))
+    if made.benchmarks:
+        named = ", ".join(f"{name} ({n:,} questions)" for name, n in made.benchmarks.items())
+        lines.append(("compared with benchmarks", escape(named, limit=2000)))
     settings = ", ".join(f"{key}={value}" for key, value in made.config.items())
     lines.append(("settings", escape(settings, limit=2000)))
     return lines

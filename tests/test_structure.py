@@ -22,6 +22,7 @@ MODULES = sorted(
 # belongs to its stage alone.
 STAGES = {
     "formats": {"formats", "layouts", "hygiene"},
+    "decontamination": {"decontamination"},
     "embed": {"embed"},
     "graph": {"neighbors", "partitions", "graph", "domain_labels"},
     "probe": {
