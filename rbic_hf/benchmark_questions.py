@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rbic_hf import formats, layouts, tables
 from rbic_hf.errors import ConfigError, DataError
-from rbic_hf.hygiene import encodable
+from rbic_hf.values import encodable
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict

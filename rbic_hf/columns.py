@@ -40,7 +40,8 @@ COLUMNS: tuple[Column, ...] = (
         "rbic_status", "string", "kept, clean, budget, or a reason", "",
         "kept: in the refined dataset; clean: usable; budget: usable, but beyond the budget; "
         "duplicate, no_question, no_response, not_text, multi_turn, tool_call, too_long, "
-        "unfinished_thinking, repetition, contaminated, not_embedded: set aside, and why",
+        "unfinished_thinking, repetition, refusal, cut_off, mixed_language, contaminated, "
+        "not_embedded: set aside, and why",
     ),
     Column(
         "rbic_contaminated_by", "string", "13-gram, copy or cosine, and NAME:ROW", "",

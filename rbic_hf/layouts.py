@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from rbic_hf.errors import DataError
 from rbic_hf.formats import SPEAKER_OF_ROLE, Layout, as_turns, is_filled, read_row
-from rbic_hf.hygiene import answer_text
+from rbic_hf.values import answer_text
 
 ROLES = ("question", "context", "response", "thinking", "answer", "conversation", "history")
 

@@ -23,7 +23,7 @@ def planted(rows: list[dict[str, Any]]) -> tuple[Dataset, list[str]]:
     clean = [r for r in rows if not r["defect"] and len(r["question"].split()) >= 20][:5]
     benchmark = [UNSEEN, *(row["question"] for row in clean)]
     changed = [
-        {**clean[0], "question": clean[0]["question"].upper().replace(",", " - ")},
+        {**clean[0], "question": clean[0]["question"].upper().replace(",", " ;")},
         {**clean[1], "question": "Think first. " + clean[1]["question"] + " Show your work."},
     ]
     return Dataset.from_list([*rows, *changed]), benchmark
