@@ -28,14 +28,15 @@ class Parts(NamedTuple):
 # <|begin_of_thought|> of Sky-T1 and OpenThoughts; <|START_THINKING|> of Command A; the channels of
 # gpt-oss. Case, spaces and attributes of a tag do not matter, as in any mark-up.
 _MARKER = re.compile(
-    r"<\s{0,3}(?P<closing>/?)\s{0,3}(?:seed:|longcat_)?(?:think|thinking|thoughts?|reasoning)"
+    r"[<\[◁](?:"  # one set to search for: twenty times as fast as alternatives
+    r"(?<=<)\s{0,3}(?P<closing>/?)\s{0,3}(?:seed:|longcat_)?(?:think|thinking|thoughts?|reasoning)"
     r"(?:\s[^<>/]{0,100})?\s{0,3}>"
-    r"|(?-i:\[(?P<bracket>/?)THINK\])"
-    r"|◁(?P<triangle>/?)think▷"
-    r"|<\|(?:begin_of_thought|(?-i:START_THINKING))\|>"
-    r"|(?P<end><\|(?:end_of_thought|(?-i:END_THINKING))\|>"
-    r"|(?:<\|end\|>)?(?:<\|start\|>assistant)?<\|channel\|>final<\|message\|>)"
-    r"|(?:<\|start\|>assistant)?<\|channel\|>analysis<\|message\|>",
+    r"|(?<=\[)(?-i:(?P<bracket>/?)THINK\])"
+    r"|(?<=◁)(?P<triangle>/?)think▷"
+    r"|(?<=<)\|(?:begin_of_thought|(?-i:START_THINKING))\|>"
+    r"|(?P<end>(?<=<)\|(?:end_of_thought|(?-i:END_THINKING))\|>"
+    r"|(?<=<)(?:\|end\|><)?(?:\|start\|>assistant<)?\|channel\|>final<\|message\|>)"
+    r"|(?<=<)(?:\|start\|>assistant<)?\|channel\|>analysis<\|message\|>)",
     re.IGNORECASE,
 )
 _CLOSING_GROUPS = ("closing", "bracket", "triangle", "end")
