@@ -98,7 +98,7 @@ def contamination(embedded: Embedded, limit: int | None) -> dict[str, Any]:
 
         def show(label: str, rows: list[str], asked: list[str], name: str = name) -> Any:
             by_words, by_cosine = hits(embedded, rows, asked)
-            rate = 1000 * (by_words | by_cosine).mean()
+            rate = 1000 * float((by_words | by_cosine).mean())
             print(f"{name:16}{label:14}{by_words.sum():>7}{by_cosine.sum():>8}{rate:>19.2f}")
             figures[f"{name}_{label}_per_1000"] = round(rate, 3)
             return np.flatnonzero(by_words | by_cosine)
