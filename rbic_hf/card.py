@@ -12,6 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from rbic_hf.faults import Fault
 from rbic_hf.reporting import CALIBRATED, Comparison, Report, Share
 from rbic_hf.request import Provenance
 
@@ -82,7 +83,11 @@ def dataset_card(
             (name, *(_shown(v) for v in (c.pool, c.kept, c.twin)))
             for name, c in _comparisons(report)
         ],
-        set_aside=[(reason.replace("_", " "), f"{n:,}") for reason, n in report.set_aside.items()],
+        hygiene=[
+            (escape(reason.replace("_", " ")), f"{fault.rows:,}", *_rates(fault))
+            for reason, fault in report.hygiene.items()
+        ],
+        compared=bool(made.benchmarks),
         made=_provenance(made),
     )
 
@@ -126,6 +131,10 @@ def _shown(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
+def _rates(fault: Fault) -> tuple[str, str]:
+    return f"{fault.per_1000:.1f}", f"{fault.kept_per_1000:.1f}"
+
+
 def _provenance(made: Provenance) -> list[tuple[str, str]]:
     lines: list[tuple[str, str]] = [("layout", escape(made.layout))]
     lines += [(name, escape(str(value))) for name, value in made.selection.items()]
@@ -134,6 +143,9 @@ def _provenance(made: Provenance) -> list[tuple[str, str]]:
             lines.append((name, escape(_named(spec, name))))
     student = made.student.get("student")
     lines.append(("tokens counted with", escape(student or "an estimate from the text")))
+    if made.benchmarks:
+        named = ", ".join(f"{name} ({n:,} questions)" for name, n in made.benchmarks.items())
+        lines.append(("compared with benchmarks", escape(named, limit=2000)))
     settings = ", ".join(f"{key}={value}" for key, value in made.config.items())
     lines.append(("settings", escape(settings, limit=2000)))
     return lines

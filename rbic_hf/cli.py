@@ -196,6 +196,13 @@ def _add_engines(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--student", help="model you will train: its tokenizer counts the cost")
     command.add_argument("--no-probe", action="store_true", help="no rollouts: no difficulty tiers")
+    command.add_argument(
+        "--benchmark",
+        action="append",
+        metavar="SOURCE",
+        help="set aside rows whose question is one of this benchmark's (its test split); may be "
+        "given several times",
+    )
     command.add_argument("--cache-dir", type=Path, help="where vectors and rollouts are kept")
 
 
@@ -252,6 +259,7 @@ def _arguments(args: argparse.Namespace) -> dict[str, Any]:
         "columns": _columns(args),
         "cache_dir": args.cache_dir,
         "with_generations": False,
+        "benchmarks": args.benchmark,
     }
 
 

@@ -11,6 +11,7 @@ TIERS = ("easy", "medium", "hard", "unsolved")
 KEPT = "kept"
 CLEAN = "clean"
 BUDGET = "budget"
+CONTAMINATED = "contaminated"
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,14 @@ COLUMNS: tuple[Column, ...] = (
         "rbic_status", "string", "kept, clean, budget, or a reason", "",
         "kept: in the refined dataset; clean: usable; budget: usable, but beyond the budget; "
         "duplicate, no_question, no_response, not_text, multi_turn, tool_call, too_long, "
-        "unfinished_thinking, repetition, not_embedded: set aside, and why",
+        "unfinished_thinking, repetition, refusal, cut_off, mixed_language, contaminated, "
+        "not_embedded: set aside, and why",
+    ),
+    Column(
+        "rbic_contaminated_by", "string", "13-gram, copy or cosine, and NAME:ROW", "",
+        "the benchmark question, by its row, that the question is a copy of, shares words in a row "
+        "with (so many), or is nearly the same as by embedding; only with benchmarks=. Null: not "
+        "set aside as contaminated", refined=False,
     ),
     Column(
         "rbic_rank", "int32", "0 .. rows - 1", "picked later",

@@ -27,6 +27,7 @@ class RbicConfig:
         num_neighbors: neighbours per row in the knowledge-domain graph.
         num_domains: domains to aim for; None: about sqrt(rows) / 2, between 1 and 200.
         duplicate_threshold: cosine from which two questions are near-duplicates, in (0, 1].
+        benchmark_ngram: words in a row that a question may not share with one of a benchmark.
         max_per_group: rows that may be kept of one group of near-duplicate questions.
         num_rollouts: generations per probed question.
         probe_fraction: share of the rows to probe, in (0, 1]; None: no limit by share.
@@ -51,6 +52,7 @@ class RbicConfig:
     num_neighbors: int = 20
     num_domains: int | None = None
     duplicate_threshold: float = 0.95
+    benchmark_ngram: int = 13
     max_per_group: int = 1
     num_rollouts: int = 4
     probe_fraction: float | None = None
@@ -73,7 +75,7 @@ class RbicConfig:
         Raises:
             ConfigError: names the field, its value and the accepted ones.
         """
-        for name in ("num_neighbors", "max_per_group", "num_rollouts"):
+        for name in ("num_neighbors", "benchmark_ngram", "max_per_group", "num_rollouts"):
             _whole(name, getattr(self, name), low=1)
         _whole("max_length", self.max_length, low=1)
         check_seed(self.seed)

@@ -10,19 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from rbic_hf.hygiene import (
-    answer_text,
-    encodable,
-    final_answer,
-    is_looping,
-    language_of,
-    plain_text,
-    reference_answer,
-    split_thinking,
-    unwrap_solution,
-)
+from rbic_hf.final_answers import final_answer, reference_answer
+from rbic_hf.hygiene import is_cut_off, is_looping, is_refusal, language_of, mixes_languages
+from rbic_hf.thinking import split_thinking, unwrap_solution
+from rbic_hf.values import answer_text, encodable, plain_text
 
-VERSION = 1  # bump when output changes
+VERSION = 2  # bump when output changes
 
 # Why a row is set aside, in the order in which it is asked; "clean" = it is not.
 STATUSES = (
@@ -33,6 +26,9 @@ STATUSES = (
     "tool_call",
     "unfinished_thinking",
     "repetition",
+    "refusal",
+    "cut_off",
+    "mixed_language",
     "clean",
 )
 
@@ -127,6 +123,8 @@ def read_row(layout: Layout, row: Mapping[str, Any]) -> Reading:
     own = final_answer(parts.visible) if solution else final_answer(thinking)
     language = language_of(f"{exchange.question[:2000]}\n{solution[:2000] or thinking[:2000]}")
     status = _status(exchange, parts.finished, bool(solution or own), response)
+    if status == "clean":
+        status = _fault_of_text(exchange.question, response, solution or thinking, own)
     reference = reference_answer(values.get("answer"), own)
     apart = layout.columns.get("answer") != layout.columns.get("response")
     given = apart and reference is not None and answer_text(values.get("answer")) is not None
@@ -144,9 +142,18 @@ def _status(exchange: _Exchange, finished: bool, answered: bool, response: str) 
         return "no_response"
     if exchange.fault:
         return exchange.fault
-    if not finished:
-        return "unfinished_thinking"
-    return "repetition" if is_looping(response) else "clean"
+    return "clean" if finished else "unfinished_thinking"
+
+
+def _fault_of_text(question: str, response: str, solution: str, own: str | None) -> str:
+    """The first thing that the text of a complete response says against it, else "clean"."""
+    if is_looping(response):
+        return "repetition"
+    if own is None and is_refusal(solution):
+        return "refusal"
+    if own is None and is_cut_off(solution):
+        return "cut_off"
+    return "mixed_language" if mixes_languages(question, response) else "clean"
 
 
 def _values(layout: Layout, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -223,8 +230,9 @@ def _turn(message: Mapping[Any, Any]) -> _Turn | None:
     if not isinstance(name, str):
         return None
     speaker = _SPEAKERS.get(name.lower(), "other")
-    text = plain_text(_first(message, ("content", "value")))
-    thinking = _first(message, ("reasoning_content", "thinking", "reasoning"))
+    said, thought = _parts(_first(message, ("content", "value")))
+    text = plain_text(said)
+    thinking = _first(message, ("reasoning_content", "thinking", "reasoning")) or thought
     calls = _first(message, ("tool_calls", "function_call"))
     if text is None and speaker in ("user", "assistant"):
         return None
@@ -234,6 +242,18 @@ def _turn(message: Mapping[Any, Any]) -> _Turn | None:
         encodable(thinking) if isinstance(thinking, str) else "",
         is_filled(calls),
     )
+
+
+def _parts(content: Any) -> tuple[Any, str | None]:
+    """A message's content without the parts of type "thinking" (Anthropic, Mistral), and these."""
+    if not isinstance(content, list | tuple):
+        return content, None
+    is_thought = [isinstance(p, Mapping) and p.get("type") == "thinking" for p in content]
+    if not any(is_thought):
+        return content, None
+    pairs = list(zip(content, is_thought, strict=True))
+    thoughts = [plain_text(part.get("thinking")) or "" for part, thought in pairs if thought]
+    return [part for part, thought in pairs if not thought], "\n".join(thoughts)
 
 
 def is_filled(value: Any) -> bool:

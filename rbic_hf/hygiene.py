@@ -1,299 +1,23 @@
-"""What the text of one response says about itself: thinking, final answer, language, loops.
+"""What the text of a response says against training on it: loops, refusals, languages mixed, cuts.
 
-Every function is linear in the text and never raises, because dataset text is data: one megabyte
-of "<think>" or "{" is read like any other. So patterns have bounded repeats, and braces are
-matched by one forward scan instead of a search from every `\\boxed`.
+Every function is linear in the text and never raises, because dataset text is data: patterns have
+bounded repeats. Each was tuned to flag no good row of the real pools (benchmarks/hygiene.py).
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping
-from typing import Any, NamedTuple
 
 import numpy as np
 
-# Longer than this, "the final answer" is a worked solution, which no grader can compare.
-MAX_ANSWER_CHARS = 200
-
-# A row is a loop when a run of NGRAM tokens occurs more than MAX_REPEATS times.
+# A row is a loop when a run of NGRAM tokens occurs more than MAX_REPEATS times, or when of at least
+# MIN_RUNS runs more than REPEATED_SHARE were there before: finished traces of the pools reach .2,
+# traces that ran into the limit .98, and a text that is there twice .5.
 NGRAM = 20
 MAX_REPEATS = 20
+MIN_RUNS = 200
+REPEATED_SHARE = 0.6
 
-
-class Parts(NamedTuple):
-    """A response taken apart.
-
-    Attributes:
-        thinking: the text inside the think part, without its markers; "" when there is none.
-        visible: the rest of the response, its own markers included.
-        finished: False when a think part is opened and never closed.
-    """
-
-    thinking: str
-    visible: str
-    finished: bool
-
-
-_MARKER = re.compile(
-    r"(?P<open><(?:think|thinking|thought|reasoning)>|<\|begin_of_thought\|>)"
-    r"|</(?:think|thinking|thought|reasoning)>|<\|end_of_thought\|>"
-)
-
-
-def split_thinking(response: str) -> Parts:
-    """Return the think part and the rest; several think parts are joined.
-
-    A closing marker without an opening one closes a think part that began with the text: many
-    datasets leave the opening marker to the chat template.
-    """
-    thinking: list[str] = []
-    visible: list[str] = []
-    inside, start = False, 0
-    for marker in _MARKER.finditer(response):
-        piece = response[start : marker.start()]
-        start = marker.end()
-        if marker["open"]:
-            (thinking if inside else visible).append(piece)
-            inside = True
-        elif inside:
-            thinking.append(piece)
-            inside = False
-        else:
-            thinking += [*visible, piece]
-            visible = []
-    (thinking if inside else visible).append(response[start:])
-    return Parts(_join(thinking), _join(visible), not inside)
-
-
-def _join(pieces: list[str]) -> str:
-    return "\n".join(stripped for piece in pieces if (stripped := piece.strip()))
-
-
-def unwrap_solution(visible: str) -> str:
-    """Return the visible text without the markers around the whole of it."""
-    text = visible.strip()
-    text = text.removeprefix("<|begin_of_solution|>").removesuffix("<|end_of_solution|>").strip()
-    if text.startswith("<answer>") and text.find("</answer>") == len(text) - len("</answer>"):
-        text = text[len("<answer>") : -len("</answer>")].strip()
-    return text
-
-
-# --- the final answer ------------------------------------------------------------------------
-
-
-def final_answer(text: str) -> str | None:
-    """Return the final answer that a text states; None = none was found.
-
-    The most explicit form wins, and of one form the last: `<answer>..</answer>`, `#### x` on the
-    last line, `\\boxed{x}`, "故选：D", "故答案为: x", "the answer is x", or a text that is nothing
-    but a number, an option letter or one formula. Several choices come as one word, "AC".
-    """
-    tagged = _tagged(text)
-    if tagged is None:
-        return _inner_answer(text)
-    return _inner_answer(tagged) or _short(tagged)
-
-
-def _inner_answer(text: str) -> str | None:
-    return (
-        _after_hashes(text)
-        or last_boxed(text)
-        or _chosen_options(text)
-        or _stated_in_chinese(text)
-        or _stated_in_english(text)
-        or _bare(text)
-    )
-
-
-def _tagged(text: str) -> str | None:
-    """The inside of the last answer tags, or of the solution markers."""
-    for opening, closing in (
-        ("<answer>", "</answer>"),
-        ("<|begin_of_solution|>", "<|end_of_solution|>"),
-    ):
-        start = text.rfind(opening)
-        end = text.find(closing, start)
-        if start >= 0 and end >= 0:
-            return text[start + len(opening) : end]
-    return None
-
-
-def _short(text: str) -> str | None:
-    """The text itself when it is short enough to be an answer."""
-    tidy = _tidy(text)
-    return tidy if 0 < len(tidy) <= MAX_ANSWER_CHARS else None
-
-
-_WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"))
-
-
-def _tidy(text: str) -> str:
-    """The text without the punctuation after it and the formula or bold marks around it."""
-    text = text.strip()
-    if text[-1:] in tuple(".。;；,，") and not text.endswith(".."):
-        text = text[:-1].rstrip()
-    for opening, closing in _WRAPPERS:
-        end = len(text) - len(closing)
-        if text.startswith(opening) and text.find(closing, len(opening)) == end:
-            return text[len(opening) : end].strip()
-    return text
-
-
-def _after_hashes(text: str) -> str | None:
-    """GSM8K's `#### 42`; only on the last line, because Markdown writes headings like that."""
-    last_line = text.rstrip().rpartition("\n")[2]
-    _, hashes, answer = last_line.rpartition("####")
-    return _short(answer) if hashes else None
-
-
-_BOX_TOKEN = re.compile(
-    r"\\(?:boxed|fbox)(?![A-Za-z])\s{0,8}(?:(?P<box>\{)|(?P<single>[^\s${}][^\s${}]{0,99}))"
-    r"|\\.|(?P<open>\{)|(?P<close>\})",
-    re.DOTALL,
-)
-
-
-def last_boxed(text: str) -> str | None:
-    """Return what the last closed `\\boxed` or `\\fbox` holds; None when there is none.
-
-    "Last" is the one that opens last, so a box inside a box gives the inner one. `\\boxed 5`
-    counts, an empty box or one that is cut off does not. One pass, escaped braces skipped.
-    """
-    first = min((at for box in ("\\boxed", "\\fbox") if (at := text.find(box)) >= 0), default=-1)
-    if first < 0:
-        return None
-    open_braces: list[int] = []  # where the content begins, or -1 for a brace that is no box
-    best_start, best_end = -1, -1
-    for token in _BOX_TOKEN.finditer(text, first):
-        if token["box"]:
-            open_braces.append(token.end())
-        elif token["open"]:
-            open_braces.append(-1)
-        elif token["single"]:
-            best_start, best_end = max((best_start, best_end), token.span("single"))
-        elif token["close"] and open_braces:
-            start = open_braces.pop()
-            if start > best_start and not _is_blank(text, start, token.start()):
-                best_start, best_end = start, token.start()
-    return _short(text[best_start:best_end]) if best_start >= 0 else None
-
-
-def _is_blank(text: str, start: int, end: int) -> bool:
-    return start == end or (end - start <= 8 and text[start:end].isspace())
-
-
-# Phrases are looked for at the end only: in the middle of a trace they are guesses.
-_TAIL_CHARS = 600
-
-_OPTIONS = re.compile(
-    r"(?:[故应因以题]选|答案选|选择|(?:^|[\s,，。$])选)[项择]?[是为]?[\s:：]{0,4}"
-    r"(?:\$?\\(?:mathrm|text|mathbf)\{|[$(（*]{0,3})\s{0,2}"
-    r"(?P<letters>[A-H](?:[\s、,，和]{0,3}[A-H]){0,7})(?![A-Za-z])"
-)
-
-
-def _chosen_options(text: str) -> str | None:
-    found = None
-    for found in _OPTIONS.finditer(text[-_TAIL_CHARS:]):  # noqa: B007
-        pass
-    return "".join(re.findall("[A-H]", found["letters"])) if found else None
-
-
-_CHINESE = re.compile(r"答案(?:应该|应当|应)?\s{0,3}(?:[是为]|[:：])[\s:：*]{0,6}")
-_ENGLISH = re.compile(
-    r"\b(?:answers?|(?:correct|right) (?:option|choice))\b[*_\s]{0,5}"
-    r"(?:(?:is|are)\b(?: (?:therefore|thus|then|simply|indeed|clearly))?|:)[\s:*_]{0,8}"
-    r"|\bfinal answer\b[*_ ]{0,4}\n\s{0,4}",
-    re.IGNORECASE,
-)
-
-
-def _stated_in_chinese(text: str) -> str | None:
-    """What follows "答案是"; None when the parts of one exercise have an answer each."""
-    if "答案" not in text:
-        return None
-    stated = _stated(text, _CHINESE)
-    parts = {
-        text[m.end() : m.end() + 40].strip() for m in re.finditer(r"故答案为[\s:：]{0,6}", text)
-    }
-    return stated if len(parts) <= 1 else None
-
-
-def _stated_in_english(text: str) -> str | None:
-    return _stated(text, _ENGLISH)
-
-
-def _stated(text: str, phrase: re.Pattern[str]) -> str | None:
-    """The clause after the last occurrence of a phrase that is followed by one."""
-    tail = text[-_TAIL_CHARS:]
-    for found in reversed(list(phrase.finditer(tail))):
-        answer = _clause(tail[found.end() :])
-        if answer:
-            return answer
-    return None
-
-
-_OPTION_FIRST = re.compile(r"\(([A-J])\)|([A-J])(?=[):：.．、]|\s*$)")
-_CLAUSE_END = re.compile(
-    r"[。；！？\n]|[.;!?](?=[\s*\"”]|$)|[,，]\s{0,3}(?:因为|所以|因此|故|because|since|which|so)"
-)
-_NO_ANSWER = re.compile(
-    r"(?:not|correct|wrong|incorrect|right)\b|不|错误|正确|多少|什么", re.IGNORECASE
-)
-
-
-def _clause(tail: str) -> str | None:
-    """The answer with which a tail of text begins."""
-    for opening, closing in _WRAPPERS:
-        end = tail.find(closing, len(opening)) if tail.startswith(opening) else -1
-        if end > 0 and re.match(
-            r"[.。,，;；:!\s*]*(?:\n|$|[A-Z\u4e00-\u9fff])", tail[end + len(closing) :]
-        ):
-            return _short(tail[len(opening) : end])
-    option = _OPTION_FIRST.match(tail)
-    if option:
-        return option[1] or option[2]
-    end_of_clause = _CLAUSE_END.search(tail)
-    clause = tail[: end_of_clause.start()] if end_of_clause else tail
-    return None if _NO_ANSWER.match(clause) or not _is_terse(clause) else _short(clause)
-
-
-def _is_terse(clause: str) -> bool:
-    """Whether a clause is a value or a name; prose after "the final answer" is neither."""
-    if re.search(r"[\d\\=]", clause):
-        return len(clause) <= 80
-    return len(clause) <= 30 and len(clause.split()) <= 3
-
-
-_BARE = re.compile(r"[-+−]?[$€£¥]?\d[\d,]*(?:\.\d+)?(?:/\d+)?\s?%?|[A-J]{1,4}|\$[^$\n]+\$")
-
-
-def _bare(text: str) -> str | None:
-    stripped = text.strip()
-    if len(stripped) > MAX_ANSWER_CHARS or not _BARE.fullmatch(stripped):
-        return None
-    return _short(stripped)
-
-
-def reference_answer(value: Any, own: str | None) -> str | None:
-    """Return the answer column's final answer, or the response's own where the column is empty.
-
-    A worked solution without a final answer is no reference, nor are several numbered answers.
-    """
-    text = answer_text(value)
-    if text is None:
-        return own
-    if _NUMBERED.match(text):
-        return None
-    return final_answer(text) or (text if len(text) <= MAX_ANSWER_CHARS else None)
-
-
-_NUMBERED = re.compile(r"[(（]1[)）].*\n\s{0,4}[(（]2[)）]", re.DOTALL)
-
-
-# --- language and loops ----------------------------------------------------------------------
 
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _HAN_CHAR = re.compile(f"[{_HAN}]")
@@ -328,7 +52,7 @@ _TOKEN = re.compile(f"[{_HAN}]|[^\\s{_HAN}]+")
 
 
 def is_looping(text: str) -> bool:
-    """Return whether some run of 20 tokens occurs more than 20 times.
+    """Return whether a run of 20 tokens occurs more than 20 times, or most runs are repeats.
 
     Tokens are words between spaces, and single characters for Chinese. Runs are compared by a
     64-bit random linear hash: after sorting, two equal hashes 20 apart mean 21 occurrences.
@@ -343,55 +67,144 @@ def is_looping(text: str) -> bool:
     for offset, factor in enumerate(_FACTORS):
         hashes += numbers[offset : offset + num_runs] * factor
     hashes.sort()
-    return bool((hashes[MAX_REPEATS:] == hashes[:-MAX_REPEATS]).any())
+    if (hashes[MAX_REPEATS:] == hashes[:-MAX_REPEATS]).any():
+        return True
+    num_repeated = int((hashes[1:] == hashes[:-1]).sum())
+    return num_runs >= MIN_RUNS and num_repeated > REPEATED_SHARE * num_runs
 
 
 _FACTORS = np.random.default_rng(0).integers(1, 2**64, NGRAM, dtype=np.uint64) | np.uint64(1)
 
 
-# --- values of unknown type -------------------------------------------------------------------
+# --- refusals --------------------------------------------------------------------------------
+
+# An apology opens solutions too ("Unfortunately, this cannot be factored"), so it takes someone who
+# cannot, a short text, and no result.
+MOST_REFUSED_CHARS = 800
+
+_CANNOT = (
+    r"(?:can(?:no|['’])t\b|cannot\b|can not\b|won['’]t\b|will not\b|unable to\b|not able to\b"
+    r"|don['’]t have (?:access|the ability|enough information)"
+    r"|not (?:allowed|permitted|designed)\b)"
+)
+_REFUSAL = re.compile(
+    r"(?:(?:hello|hi)[,!.] )?"
+    r"(?:"
+    r"(?:(?:i['’]m|i am) (?:\w{2,8} )?(?:sorry|afraid)|sorry|(?:my )?apologies|i apologi[sz]e"
+    r"|unfortunately|regrettably)\b[^\n.?]{0,80}?\bI(?:['’]m| am)?\b[^\n.?]{0,30}?" + _CANNOT + r"|"
+    r"as an? (?:ai\b|artificial intelligence|(?:large )?language model)[^\n?]{0,120}?"
+    + _CANNOT
+    + r"|"
+    r"I(?:['’]m| am)? ?" + _CANNOT + r" ?(?:help|assist|answer|provide|fulfil|comply|respond|engage"
+    r"|create|generate|write|discuss|support|participate|access|browse|view|do (?:that|this))"
+    r")",
+    re.IGNORECASE,
+)
+_REFUSAL_ZH = re.compile(
+    r"(?:[您你]好[，,！!。]?)?"
+    r"(?:(?:我?(?:很|非常|十分|深感)?(?:抱歉|对不起|不好意思|遗憾)"
+    r"(?=[，,。！!：: ]|我|但|无法|不能)"
+    r"|作为(?:一个|一名|一款)?(?:AI|人工智能|(?:大|大型)?语言模型|智能助手))"
+    r"[^\n。？]{0,40}?(?:无法|不能|没有办法|没法|不便|不可以|没有能力)"
+    r"|我(?:无法|不能|没有办法)(?:回答|提供|协助|帮助|完成|满足|处理|访问|生成|参与))",
+    re.IGNORECASE,
+)
 
 
-def plain_text(value: Any) -> str | None:
-    """The text of a value that is text, missing, or a list of text parts; None = something else."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return encodable(value)
-    if not isinstance(value, list | tuple):
-        return None
-    texts = [part.get("text") if isinstance(part, Mapping) else part for part in value]
-    found = [encodable(text) for text in texts if isinstance(text, str)]
-    return "\n".join(found) if len(found) == len(texts) else None
+def is_refusal(solution: str) -> bool:
+    """Return whether a response as a whole declines; one that calculates or shows code does not.
+
+    Args:
+        solution: the visible text, of a response in which no final answer was found.
+    """
+    text = solution.strip().lstrip("*#> \"“'")
+    if len(text) > MOST_REFUSED_CHARS or "=" in text or "```" in text:
+        return False
+    return bool(_REFUSAL.match(text) or _REFUSAL_ZH.match(text))
 
 
-def encodable(text: str) -> str:
-    """The text with lone surrogates replaced, which neither Arrow nor a tokenizer can encode."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
+# --- cut off ---------------------------------------------------------------------------------
 
 
-def answer_text(value: Any) -> str | None:
-    """A text, number or flat list as text; None = missing, or nothing that can be compared."""
-    if isinstance(value, list | tuple):
-        items = [None if isinstance(v, list | tuple) else answer_text(v) for v in value]
-        texts = [item for item in items if item is not None]
-        if not texts or len(texts) < len(items):
-            return None
-        are_letters = all(len(text) == 1 and "A" <= text <= "Z" for text in texts)
-        return ("" if are_letters else ", ").join(texts)
-    if isinstance(value, str):
-        return encodable(value).strip() or None
-    if isinstance(value, bool):
-        return str(value)
-    return _number_text(value) if isinstance(value, int | float) else None
+def is_cut_off(solution: str) -> bool:
+    """Return whether a text ends inside a displayed formula or a code block.
+
+    A text that ends in the middle of a sentence is not told from one that ends in a name, a list or
+    a heading, so it is not looked for.
+    """
+    text = solution.rstrip().replace("\\\\", "")  # the [ after a line break opens no formula
+    return (
+        text.rfind("\\[") > text.rfind("\\]")
+        or text.count("$$") % 2 == 1
+        or (len(_FENCES.findall(text)) % 2 == 1 and not text.endswith("```"))
+    )
 
 
-def _number_text(value: int | float) -> str | None:
-    if isinstance(value, float) and not value.is_integer():
-        return str(value) if math.isfinite(value) else None
-    # Python refuses to print integers of more than 4300 digits.
-    return str(int(value)) if int(value).bit_length() <= 10_000 else None
+_FENCES = re.compile(r"^ {0,3}```", re.MULTILINE)
+
+
+# --- languages mixed -------------------------------------------------------------------------
+
+MIN_SWITCHES = 2  # into the other language inside a sentence, and back
+
+_FOREIGN = f"{_HAN}\u3040-\u30ff\uac00-\ud7af\u0400-\u04ff\u0590-\u06ff\u0900-\u097f\u0e00-\u0e7f"
+_FOREIGN_CHAR = re.compile(f"[{_FOREIGN}]")
+# what is quoted, named in brackets or written in code is spoken about, not in
+_ASIDE = re.compile(
+    r"`[^`\n]{0,200}`|\"[^\"\n]{0,80}\"|“[^”\n]{0,80}”|「[^」\n]{0,80}」|《[^》\n]{0,80}》"
+    r"|\([^()\n]{0,80}\)|（[^（）\n]{0,80}）"
+)
+_FORMULA = re.compile(
+    r"\$[^$\n]{1,400}\$|\\\((?:[^\\\n]|\\[^()\n]){0,400}\\\)|\\(?:text|mathrm|textbf)\{[^{}\n]{0,80}\}"
+)
+_ABOUT_LANGUAGE = re.compile(
+    r"\b(?:translat\w{0,6}|chinese|mandarin|japanese|korean|russian|arabic|hebrew|hindi|thai|ukrainian"
+    r"|cyrillic|kanji|hanzi|pinyin|unicode|language|alphabet)\b",
+    re.IGNORECASE,
+)
+_STRAY_FOREIGN = re.compile(
+    f"[A-Za-z][ ,.;:]{{0,3}}[{_FOREIGN}](?:[{_FOREIGN} ]{{0,58}}[{_FOREIGN}])?"
+    "(?=[ ,.;:，。；：]{0,3}[A-Za-z])"
+)
+_STRAY_ENGLISH = re.compile(
+    f"[{_HAN}][ ，,。；：]{{0,3}}(?:[A-Za-z'’]{{1,20}}[ ,]{{1,2}}){{0,6}}"
+    r"(?:the|is|are|we|so|but|wait|therefore|because|which|that|then|this|should|since|thus|hence"
+    r"|however|need|have|let|actually|maybe|if|now)(?![A-Za-z])"
+    f"(?:[ ,]{{1,2}}[A-Za-z'’]{{1,20}}){{0,12}}(?=[ ，,。；：.]{{0,3}}[{_HAN}])",
+    re.IGNORECASE,
+)
+_ENGLISH_PROSE = re.compile(
+    r"\b(?:the|is|are|of|that|which|this|have|with|you|what)\b", re.IGNORECASE
+)
+
+
+def mixes_languages(question: str, response: str) -> bool:
+    """Return whether a response leaves its language inside sentences and returns, at least twice.
+
+    English with stray words of another script, or Chinese with stray English ones. An answer in
+    another language than its question, terms, names, quotations, brackets, formulas and code are
+    no mixture; nor is what a question in both languages, or about languages, is answered with.
+    """
+    num_foreign = len(_FOREIGN_CHAR.findall(response))
+    if not num_foreign:
+        return False
+    prose = _ASIDE.sub(" ", _FORMULA.sub(" X ", " ".join(_outside_fences(response))))
+    num_letters = len(_LETTER.findall(prose))
+    if len(_HAN_CHAR.findall(prose)) < _HAN_SHARE * num_letters:
+        is_english = len(_LATIN_CHAR.findall(prose)) > num_letters / 2
+        if not is_english or _FOREIGN_CHAR.search(question) or _ABOUT_LANGUAGE.search(question):
+            return False
+        return _at_least(MIN_SWITCHES, _STRAY_FOREIGN, prose)
+    if _ABOUT_LANGUAGE.search(question) or "英" in question or "翻译" in question:
+        return False
+    if _HAN_CHAR.search(question) and _at_least(MIN_SWITCHES, _ENGLISH_PROSE, question):
+        return False
+    return _at_least(MIN_SWITCHES, _STRAY_ENGLISH, prose)
+
+
+def _outside_fences(text: str) -> list[str]:
+    return text.split("```")[::2]
+
+
+def _at_least(number: int, pattern: re.Pattern[str], text: str) -> bool:
+    return sum(1 for _, _ in zip(range(number), pattern.finditer(text), strict=False)) == number

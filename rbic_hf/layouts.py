@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from rbic_hf.errors import DataError
 from rbic_hf.formats import SPEAKER_OF_ROLE, Layout, as_turns, is_filled, read_row
-from rbic_hf.hygiene import answer_text
+from rbic_hf.values import answer_text
 
 ROLES = ("question", "context", "response", "thinking", "answer", "conversation", "history")
 
@@ -67,6 +67,35 @@ def recognise(
         )
     _check_types(table, layouts[0])
     return layouts[0]
+
+
+def question_columns(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Layout:
+    """Return where a benchmark keeps its questions; it may have nothing else.
+
+    A layout that is known, else the one column with a question's name, else the only column of
+    text. A `body` (SVAMP, ASDiv) comes before its question.
+
+    Raises:
+        DataError: no column is clearly the question.
+    """
+    table = _Table([c for c in columns if not c.startswith("rbic_")], rows)
+    body = next(iter(table.find(["body"])), None)
+    try:
+        found = dict(recognise(columns, rows).columns)
+    except DataError:
+        named = table.find(_QUESTIONS)
+        texts = [c for c in table.columns if any(isinstance(v, str) for v in table.values(c))]
+        if len(named or texts) != 1:
+            raise DataError(
+                f"none of the columns {table.columns} is clearly the question; call one of them "
+                f"{' or '.join(repr(name) for name in _QUESTIONS)}"
+            ) from None
+        found = {"question": (named or texts)[0]}
+    if body and found.get("question") not in (None, body):
+        found["question"], found["context"] = body, found["question"]
+    roles = [role for role in ROLES if role in ("question", "context", "conversation")]
+    asked = {role: found[role] for role in roles if role in found}
+    return Layout("/".join(asked.values()), asked)
 
 
 class _Table(NamedTuple):

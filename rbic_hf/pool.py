@@ -79,12 +79,12 @@ def read_pool(dataset: Dataset, request: Request, made: Provenance) -> tuple[Poo
     readings, made.layout = read_rows(dataset, request.columns)
     n = len(readings)
     status = [reading.status for reading in readings]
-    _check_any_clean(status)
+    check_any_clean(status)
     keys = [row_key(reading) for reading in readings]
     readable = np.flatnonzero([s not in ("not_text", "no_question") for s in status])
     num_tokens, cost = _count(readings, keys, readable, request, made)
     _set_aside(status, keys, num_tokens, request.config.max_length)
-    _check_any_clean(status)
+    check_any_clean(status)
     clean = np.flatnonzero([s == CLEAN for s in status])
     pool = Pool(
         n,
@@ -105,22 +105,28 @@ def read_pool(dataset: Dataset, request: Request, made: Provenance) -> tuple[Poo
 
 def embed_pool(
     dataset: Dataset, pool: Pool, columns: dict[str, Any], request: Request, made: Provenance
-) -> tuple[Pool, embed.Vectors, list[bool | None]]:
+) -> tuple[Pool, embed.Vectors, list[bool | None], embed.Vectors]:
     """Return the pool that could be embedded, its vectors (m, d), and what the encoder cut off.
 
-    Rows without a vector are set aside in `columns` as "not_embedded".
+    The last are the vectors of the benchmarks' questions, (questions, d), one benchmark after the
+    other, NaN where there is none. Rows without a vector are set aside in `columns` as
+    "not_embedded".
 
     Raises:
         ModelError: no row got a vector.
     """
-    if request.encoder is None and is_own_column(dataset, "rbic_embedding", columns, pool):
+    asked = [question for benchmark in request.benchmarks for question in benchmark.questions]
+    # which encoder made a column is not known, and benchmarks have to be embedded by the same
+    is_own = not asked and is_own_column(dataset, "rbic_embedding", columns, pool)
+    if request.encoder is None and is_own:
         vectors = tables.vectors_of(dataset, "rbic_embedding")[pool.places]
         if embed.usable(vectors).all():
             logger.warning("encoder: none; the column rbic_embedding is used as it is")
             made.encoder = {"encoder": "column rbic_embedding"}
             known = "rbic_embedding_cut" in dataset.column_names
             cut = tables.values_of(dataset, "rbic_embedding_cut") if known else None
-            return pool, vectors, [cut[i] if cut else None for i in pool.places.tolist()]
+            own_cut = [cut[i] if cut else None for i in pool.places.tolist()]
+            return pool, vectors, own_cut, vectors[:0]
     encoder = engines.resolve_encoder(request.encoder)
     spec = embed.describe(encoder)
     made.encoder = spec
@@ -134,7 +140,10 @@ def embed_pool(
         logger.warning("%d rows are not English, but the encoder is: name another encoder", foreign)
     full_spec = None if spec is None else {**spec, "stage": embed.VERSION}
     store = Store.open(request.cache_dir, "embeddings", full_spec)
-    vectors, cut = cached.embeddings(encoder, store, pool.questions)
+    both, cut = cached.embeddings(encoder, store, [*pool.questions, *filter(None, asked)])
+    vectors, cut = both[: len(pool.places)], cut[: len(pool.places)]
+    of_benchmarks = np.full((len(asked), both.shape[1]), np.nan, np.float32)
+    of_benchmarks[[bool(question) for question in asked]] = both[len(pool.places) :]
     usable = embed.usable(vectors)
     if not usable.any():
         raise ModelError(f"the encoder returned NaN or zero vectors for all {len(usable)} rows")
@@ -146,7 +155,7 @@ def embed_pool(
     if any(kept_cut):
         share = 100 * sum(map(bool, kept_cut)) / len(kept_cut)
         logger.warning("the encoder reads only the start of %.1f %% of the questions", share)
-    return pool.take(usable), vectors[usable], kept_cut
+    return pool.take(usable), vectors[usable], kept_cut, of_benchmarks
 
 
 def read_rows(
@@ -221,7 +230,12 @@ def _set_aside(
         seen.add(key)
 
 
-def _check_any_clean(status: list[str]) -> None:
+def check_any_clean(status: list[str]) -> None:
+    """Refuse a dataset without a clean row.
+
+    Raises:
+        DataError: counts the reasons.
+    """
     if CLEAN not in status:
         reasons = ", ".join(f"{count} {reason}" for reason, count in Counter(status).most_common())
         raise DataError(f"no usable row among {len(status)}: {reasons}")

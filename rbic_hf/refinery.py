@@ -1,6 +1,6 @@
 """The whole road, and the only module that knows its order:
-rows -> formats -> embed -> graph -> probe -> grade -> difficulty -> steps -> contribution ->
-selection. Stages map arrays to arrays; here they are joined and become columns.
+rows -> formats -> decontamination -> embed -> graph -> probe -> grade -> difficulty -> steps ->
+contribution -> selection. Stages map arrays to arrays; here they are joined and become columns.
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ from rbic_hf import (
     tables,
 )
 from rbic_hf.answers import check_answers
+from rbic_hf.benchmark_questions import Benchmarks
 from rbic_hf.complexity import complexities
 from rbic_hf.config import METHODS, UNITS, Method, RbicConfig, Unit, check_choice, check_ratio
 from rbic_hf.domains import Domains, knowledge_domains
 from rbic_hf.errors import ConfigError
 from rbic_hf.graders import Grader, GraderFunction
+from rbic_hf.leakage import without_copies, without_near_copies
 from rbic_hf.pool import Pool, embed_pool, read_pool
 from rbic_hf.probers.columns import ColumnProber
 from rbic_hf.probing import Rollouts, probe_pool
@@ -60,6 +62,7 @@ def refine(
     with_embeddings: bool = False,
     with_generations: bool = False,
     grader: GraderFunction | Grader | None = None,
+    benchmarks: Benchmarks = None,
     push_to: str | None = None,
     private: bool | None = None,
     token: str | bool | None = None,
@@ -91,13 +94,16 @@ def refine(
         with_generations: keep `rbic_generations`.
         grader: `(reference, answer) -> True, False or None`, run in killable processes; None:
             math-verify and the project's own rules.
+        benchmarks: Hub ids, files, folders, datasets and lists of question texts; rows whose
+            question shares 13 words in a row with one of theirs, or is nearly the same by
+            embedding, are set aside as "contaminated", and `rbic_contaminated_by` says by what.
         push_to: repository to push the result to, with a card.
         private: whether that repository is private, if it is new.
         token: Hub token; None: the one that is logged in.
 
     Raises:
         ConfigError: an argument or setting that is not accepted.
-        DataError: no rows, no known layout, no clean row.
+        DataError: no rows, no known layout, no clean row, a benchmark that cannot be read.
         ModelError: an engine that is missing, raised, or returned something of the wrong shape.
 
     Example:
@@ -131,6 +137,7 @@ def refine(
         cache_dir=cache_dir,
         with_generations=with_generations,
         grader=grader,
+        benchmarks=benchmarks,
     )
     made.selection = {"ratio": float(ratio), "unit": unit, "method": method}
     refined = picking.select(
@@ -168,6 +175,7 @@ def score(
     cache_dir: CacheDir = None,
     with_generations: bool = False,
     grader: GraderFunction | Grader | None = None,
+    benchmarks: Benchmarks = None,
 ) -> Any:
     """Return every row with the rbic columns; `select` then takes any ratio without a model.
 
@@ -185,6 +193,7 @@ def score(
         cache_dir=cache_dir,
         with_generations=with_generations,
         grader=grader,
+        benchmarks=benchmarks,
     )
     return scored
 
@@ -194,7 +203,10 @@ def score_with_provenance(
 ) -> tuple[Any, Provenance]:
     """Return what `score` returns, and how it came about (of the last split, if several)."""
     request = check_request(**arguments)
-    made = Provenance(config=request.config.as_dict())
+    made = Provenance(
+        config=request.config.as_dict(),
+        benchmarks={b.name: b.num_questions for b in request.benchmarks},
+    )
 
     def one(rows: Dataset) -> Dataset:
         return _score(rows, request, made)
@@ -206,7 +218,9 @@ def _score(dataset: Dataset, request: Request, made: Provenance) -> Dataset:
     config = request.config
     request = _with_named_engines(dataset, request)
     pool, columns = read_pool(dataset, request, made)
-    pool, vectors, cut = embed_pool(dataset, pool, columns, request, made)
+    pool = without_copies(pool, columns, request)
+    pool, vectors, cut, benchmarks = embed_pool(dataset, pool, columns, request, made)
+    pool, vectors, cut = without_near_copies(pool, vectors, cut, benchmarks, columns, request)
     where = knowledge_domains(vectors, pool.questions, config)
     rollouts = probe_pool(dataset, pool, columns, where.domain, where.group, request, made)
     gradient = _estimate(rollouts, pool, where, config, made)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from rbic_hf import difficulty, picking, splits, tables
 from rbic_hf.agreement import domain_agreement
 from rbic_hf.columns import TIERS
+from rbic_hf.faults import Fault, count_faults
 from rbic_hf.splits import AnyDataset, Split
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Report:
     Attributes:
         num_rows: rows of the scored dataset, clean or not.
         set_aside: reason -> rows.
+        hygiene: reason -> how often before and among the kept rows; see `faults.count_faults`.
         rows: clean rows before and after.
         tokens: their tokens.
         cost: their training cost.
@@ -89,6 +91,7 @@ class Report:
 
     num_rows: int
     set_aside: dict[str, int]
+    hygiene: dict[str, Fault]
     rows: Share
     tokens: Share
     cost: Share
@@ -178,6 +181,7 @@ def report(
         set_aside=dict(
             Counter(status[i] for i in np.setdiff1d(np.arange(len(status)), clean)).most_common()
         ),
+        hygiene=count_faults(whole, clean, kept),
         rows=Share(len(clean), len(kept)),
         tokens=_amount(picking.kept_amounts(whole, "tokens"), clean, kept),
         cost=_amount(cost, clean, kept),
@@ -296,9 +300,28 @@ def _lines(r: Report) -> list[str]:
     if r.set_aside:
         reasons = ", ".join(f"{count} {reason}" for reason, count in r.set_aside.items())
         lines += ["", f"set aside: {reasons}"]
-    lines += ["", *_tier_lines(r), "", *_domain_lines(r), "", *_comparison_lines(r)]
+    lines += [
+        *_hygiene_lines(r),
+        "",
+        *_tier_lines(r),
+        "",
+        *_domain_lines(r),
+        "",
+        *_comparison_lines(r),
+    ]
     if r.cut_share:
         lines.append(f"the encoder read only the start of {r.cut_share:.1%} of the questions")
+    return lines
+
+
+def _hygiene_lines(r: Report) -> list[str]:
+    if not r.hygiene:
+        return []
+    lines = ["", f"  {'per 1,000 rows':22}{'rows':>8}{'before':>9}{'after':>9}"]
+    for reason, fault in r.hygiene.items():
+        lines.append(
+            f"  {reason:22}{fault.rows:>8,}{fault.per_1000:>9.1f}{fault.kept_per_1000:>9.1f}"
+        )
     return lines
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from rbic_hf import engines
+from rbic_hf import benchmark_questions, engines
+from rbic_hf.benchmark_questions import Benchmark, Benchmarks
 from rbic_hf.config import RbicConfig
 from rbic_hf.errors import ConfigError
 from rbic_hf.graders import Grader, GraderFunction, resolve_grader
@@ -35,6 +36,7 @@ class Request:
     with_generations: bool
     grader: Grader
     is_prober_ours: bool
+    benchmarks: tuple[Benchmark, ...] = ()
 
 
 def check_request(
@@ -48,11 +50,13 @@ def check_request(
     cache_dir: CacheDir = None,
     with_generations: bool = False,
     grader: GraderFunction | Grader | None = None,
+    benchmarks: Benchmarks = None,
 ) -> Request:
-    """Return the request.
+    """Return the request, its benchmarks read.
 
     Raises:
         ConfigError: a setting of the wrong kind, or an engine or grader that cannot be asked.
+        DataError: a benchmark that cannot be read.
     """
     if config is not None and not isinstance(config, RbicConfig):
         raise ConfigError(f"config={config!r} is not accepted; give a RbicConfig")
@@ -73,6 +77,7 @@ def check_request(
         with_generations=with_generations,
         grader=resolve_grader(grader),
         is_prober_ours=prober is None or isinstance(prober, str | Path),
+        benchmarks=benchmark_questions.load(benchmarks),
     )
 
 
@@ -89,6 +94,7 @@ class Provenance:
         num_probed: distinct questions whose rollouts were asked for.
         kappa: weight of the difficulty prior in rollouts; None when nothing was probed.
         selection: ratio, unit and method; empty for a scored dataset.
+        benchmarks: name -> questions of the benchmarks that rows were compared with.
     """
 
     config: dict[str, Any]
@@ -99,3 +105,4 @@ class Provenance:
     num_probed: int = 0
     kappa: float | None = None
     selection: dict[str, Any] = field(default_factory=dict)
+    benchmarks: dict[str, int] = field(default_factory=dict)

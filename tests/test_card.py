@@ -56,6 +56,12 @@ def test_a_card_has_valid_metadata_and_every_number(made: tuple[Report, Provenan
         assert f"| {name} | {share.pool:,.0f} | {share.kept:,.0f} | {share.ratio:.2%} |" in text
     for tier in report.tiers:
         assert f"| {tier} |" in text
+    for reason, fault in report.hygiene.items():
+        rates = f"{fault.per_1000:.1f} | {fault.kept_per_1000:.1f}"
+        assert f"| {reason.replace('_', ' ')} | {fault.rows} | {rates} |" in text
+    assert "No benchmark was named" in text
+    compared = card.dataset_card(report, replace(provenance, benchmarks={"exam": 1200}))
+    assert "No benchmark" not in compared and "exam (1,200 questions)" in compared
     for word in ("words", "table", "None", "undefined"):
         assert (word in text) == (word in ("words", "table", "None")), word
 

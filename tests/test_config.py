@@ -19,6 +19,7 @@ NO_WHOLE = [0, -1, 1.0, 2.5, "4", True, None, math.nan, [4]]
 NO_SHARE = [-0.01, 1.01, math.nan, math.inf, -math.inf, "0.5", True, [0.5], 10**400, 1j]
 BAD: dict[str, list[Any]] = {
     "num_neighbors": NO_WHOLE,
+    "benchmark_ngram": NO_WHOLE,
     "num_domains": [v for v in NO_WHOLE if v is not None],
     "max_per_group": NO_WHOLE,
     "num_rollouts": NO_WHOLE,

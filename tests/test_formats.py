@@ -229,10 +229,23 @@ STATUS_OF_PLAIN = [
     ({"q": Q, "r": "<think>" + LOOP}, "unfinished_thinking"),
     ({"q": Q, "r": "it is</think>42"}, "clean"),
     ({"q": Q, "r": LOOP}, "repetition"),
+    ({"q": Q, "r": "I'm sorry, but I can't help with that."}, "refusal"),
+    ({"q": Q, "r": "<think>not allowed</think>抱歉，我无法回答这个问题。"}, "refusal"),
+    ({"q": Q, "r": "I'm sorry, I cannot be sure, but the answer is 42."}, "clean"),
+    ({"q": Q, "r": "First add them. \\[ 40 + "}, "cut_off"),
+    ({"q": Q, "r": "So \\boxed{42}. As a check: \\[ 40 + "}, "clean"),
+    ({"q": Q, "r": "First we 计算 the sum, 因此 we get 42."}, "mixed_language"),
     ({"q": Q, "r": '{"answer": {"value": 42}}'}, "clean"),
 ]
 
 STATUS_OF_CHAT = [
+    (
+        [
+            user(Q),
+            assistant([{"type": "thinking", "thinking": "40 + 2"}, {"type": "text", "text": "42"}]),
+        ],
+        "clean",
+    ),
     ([], "no_question"),
     ([assistant("42")], "no_question"),
     ([user(Q)], "no_response"),
@@ -259,6 +272,14 @@ def test_a_row_that_cannot_be_used_says_why(row, status):
 @pytest.mark.parametrize(("messages", "status"), STATUS_OF_CHAT)
 def test_a_conversation_that_is_not_one_question_and_answer_says_why(messages, status):
     assert read_row(CHAT, {"m": messages}).status == status
+
+
+@pytest.mark.parametrize("thought", ["40 + 2", [{"type": "text", "text": "40 + 2"}]])
+def test_thinking_may_be_a_part_of_a_message(thought):
+    parts = [{"type": "thinking", "thinking": thought}, {"type": "text", "text": "It is 42."}]
+    reading = read_row(CHAT, {"m": [user(Q), assistant(parts)]})
+    assert (reading.thinking, reading.solution) == ("40 + 2", "It is 42.")
+    assert reading.response == "<think>\n40 + 2\n</think>\n\nIt is 42."
 
 
 def test_every_status_occurs_in_these_tables():
@@ -347,7 +368,7 @@ POOLS = {
     "math_boxed": (4500, "problem/solution", {"clean": 4500}, 4500),
     "r1_think_messages": (1767, "messages", {"clean": 1767}, 1767),
     "long_thought_sharegpt": (
-        400, "conversations", {"clean": 308, "unfinished_thinking": 92}, 400,
+        400, "conversations", {"unfinished_thinking": 92, "cut_off": 2, "clean": 306}, 400,
     ),
     "math_alpaca": (1000, "alpaca", {"clean": 1000}, 1000),
     "code_mbpp_alpaca": (974, "alpaca", {"clean": 974}, 0),
@@ -392,14 +413,17 @@ def test_real_tool_calls_are_set_aside_row_by_row_when_the_user_insists():
     rows = load("formats/glaive_toolcall_en_demo")
     layout = recognise_rows(rows, conversation="conversations")
     found = [read_row(layout, row).status for row in rows]
-    assert (found.count("multi_turn"), found.count("tool_call"), found.count("clean")) == (48, 7, 5)
+    counts = {status: found.count(status) for status in set(found)}
+    assert counts == {"multi_turn": 48, "tool_call": 7, "refusal": 2, "clean": 3}
 
 
 def test_plain_chinese_instructions_pass_without_a_reference():
     rows = load("formats/alpaca_zh_demo")
     layout = recognise_rows(rows)
     readings = [read_row(layout, row) for row in rows]
-    assert {(reading.status, reading.reference) for reading in readings} == {("clean", None)}
+    assert {reading.reference for reading in readings} == {None}
+    # the one refusal cannot answer a riddle of "123_" and says so
+    assert [r.status for r in readings if r.status != "clean"] == ["refusal"]
 
 
 @pytest.mark.parametrize("name", ["tests/svamp", "tests/multiarith", "labels/chains"])

@@ -1,151 +1,25 @@
-"""Facts about the text of one response."""
+"""What a text says against training on it: tables of cases, counts of runs, hostile megabytes."""
 
 import re
+import time
 from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rbic_hf.final_answers import final_answer
 from rbic_hf.hygiene import (
-    answer_text,
-    final_answer,
+    is_cut_off,
     is_looping,
+    is_refusal,
     language_of,
-    last_boxed,
-    plain_text,
-    split_thinking,
-    unwrap_solution,
+    mixes_languages,
 )
+from rbic_hf.thinking import split_thinking
+from rbic_hf.values import plain_text
 
 ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=[]), max_size=200)
-
-
-@pytest.mark.parametrize(
-    ("response", "thinking", "visible", "finished"),
-    [
-        ("so 4", "", "so 4", True),
-        ("<think> 2+2 </think> <answer> 4 </answer>", "2+2", "<answer> 4 </answer>", True),
-        ("2+2</think>4", "2+2", "4", True),  # the chat template has the opening marker
-        ("<think>2+2", "2+2", "", False),
-        ("<think></think>4", "", "4", True),
-        ("<think>a<think>b</think>c", "a\nb", "c", True),
-        ("<think>a</think>b<think>c</think>d", "a\nc", "b\nd", True),
-        ("<think>a</think>b<think>c", "a\nc", "b", False),
-        ("Sure. <think>a</think> b", "a", "Sure.\nb", True),
-        ("<|begin_of_thought|>\na\n<|end_of_thought|>\nb", "a", "b", True),
-        ("<|begin_of_thought|>a", "a", "", False),
-        ("<reasoning>a</reasoning><answer>b</answer>", "a", "<answer>b</answer>", True),
-    ],
-)
-def test_a_response_is_split_at_its_thinking_markers(response, thinking, visible, finished):
-    assert split_thinking(response) == (thinking, visible, finished)
-
-
-@pytest.mark.parametrize(
-    ("visible", "solution"),
-    [
-        ("<|begin_of_solution|>\nx\n<|end_of_solution|>", "x"),
-        ("<|begin_of_solution|>\ncut off", "cut off"),
-        ("<answer> 16 </answer>", "16"),
-        ("It is <answer>16</answer>", "It is <answer>16</answer>"),
-        ("<answer>1</answer> or <answer>2</answer>", "<answer>1</answer> or <answer>2</answer>"),
-    ],
-)
-def test_only_markers_around_the_whole_solution_are_removed(visible, solution):
-    assert unwrap_solution(visible) == solution
-
-
-@pytest.mark.parametrize(
-    ("text", "answer"),
-    [
-        ("48/2 = <<48/2=24>>24\n#### 72", "72"),
-        ("a #### 1,000\n", "1,000"),
-        ("#### Step 1\nAdd.\n#### Step 2\nWe get \\boxed{5}.", "5"),
-        ("#### Conclusion\nNothing is known.", None),
-        ("\\boxed{1} then \\boxed{2}", "2"),
-        ("<answer> \\boxed{16} </answer>", "16"),
-        ("<answer> $\\frac{1}{2}$ </answer>", "\\frac{1}{2}"),
-        ("<answer>\n7 apples\n</answer>", "7 apples"),
-        ("<answer>" + "a long essay. " * 40 + "</answer>", None),
-        ("<answer>cut \\boxed{3}", "3"),
-        ("<|begin_of_solution|>\n**B**\n<|end_of_solution|>", "B"),
-        ("So the answer is 42.", "42"),
-        ("The final answer is: $\\frac{3}{4}$. I hope it is correct.", "\\frac{3}{4}"),
-        ("**Final Answer**\n\n42", "42"),
-        ("**Answer:** 3.5 km.", "3.5 km"),
-        ("The correct answer is (B) 12 apples.", "B"),
-        ("Answer: C. because of gravity", "C"),
-        ("The answer is $5, and Bob pays $7.", "$5, and Bob pays $7"),
-        ("The answer is 4, because 2 + 2 = 4.", "4"),
-        ("The answer is \\(x^2\\).", "x^2"),
-        ("The answer is 4. No, the answer is 5.", "5"),
-        ("The answer is 4. The answer is not 5.", "4"),
-        ("The answer is 4." + " Filler words follow here." * 40, None),
-        ("Answer: New York City.", "New York City"),
-        ("Give the final answer\nBased on the definition, there are four of them.", None),
-        ("Answer: Ada got the smallest number.", None),
-        ("因此答案是 12。", "12"),
-        ("答案为：$3\\sqrt{2}$。", "3\\sqrt{2}"),
-        ("答案：北京，因为是首都", "北京"),
-        ("答案：正三角形", "正三角形"),
-        ("答案是错误的", None),
-        ("故答案为: 2", "2"),
-        ("(1) 故答案为: 2;\n(2) 故答案为: 3;", None),
-        ("A错误；D正确。\n故选： D。\n", "D"),
-        ("故选 D", "D"),
-        ("故选AC", "AC"),
-        ("故选：A、C.", "AC"),
-        ("故选: $\\mathrm{A}$ 。", "A"),
-        ("故选： $A B$ 。", "AB"),
-        ("$\\therefore$ 选 D.", "D"),
-        ("应选 D.", "D"),
-        ("42", "42"),
-        ("-3/4", "-3/4"),
-        (" $x+1$ ", "x+1"),
-        ("AC", "AC"),
-        ("42 is nice", None),
-        ("No idea.", None),
-        ("", None),
-    ],
-)
-def test_the_final_answer_is_found(text, answer):
-    assert final_answer(text) == answer
-
-
-@pytest.mark.parametrize(
-    ("text", "content"),
-    [
-        ("\\boxed{\\frac{1}{2}}", "\\frac{1}{2}"),
-        ("\\boxed{\\{1, 2\\}}", "\\{1, 2\\}"),
-        ("\\boxed{ a_{b_{c}} } and } more", "a_{b_{c}}"),
-        ("{ never closed \\boxed{5}", "5"),
-        ("\\fbox{7}", "7"),
-        ("$\\boxed 5$.", "5"),
-        ("\\boxed{\\boxed{5}}", "5"),
-        ("\\boxed{3} and \\boxed{4", "3"),
-        ("\\boxed{3} and \\boxed{}", "3"),
-        ("\\boxed{3} and \\boxed 4.", "4"),
-        ("\\boxedness{3}", None),
-        ("\\boxed{" + "1" * 1000 + "}", None),
-        ("no box", None),
-    ],
-)
-def test_the_last_box_is_read_with_balanced_braces(text, content):
-    assert last_boxed(text) == content
-
-
-BALANCED = st.recursive(
-    st.sampled_from(["x", "1+2", "\\frac", "\\{", " y "]),
-    lambda inner: st.lists(inner, min_size=1, max_size=3).map(lambda p: "{" + "".join(p) + "}"),
-    max_leaves=8,
-)
-
-
-@given(BALANCED, st.text(alphabet="ab $.\n", max_size=20), st.text(alphabet="cd {\n", max_size=20))
-def test_any_balanced_content_comes_out_of_a_box(content, before, after):
-    expected = content.strip().removesuffix(".").strip()
-    assert last_boxed(f"{before}\\boxed{{{content}}} {after}") == expected
 
 
 @pytest.mark.parametrize(
@@ -167,7 +41,9 @@ def test_the_language_follows_the_script_of_the_prose(text, language):
 
 def loops_by_counting(tokens: list[str]) -> bool:
     runs = Counter(tuple(tokens[i : i + 20]) for i in range(len(tokens) - 19))
-    return max(runs.values(), default=0) > 20
+    num_runs = sum(runs.values())
+    most_are_repeats = num_runs >= 200 and num_runs - len(runs) > 0.6 * num_runs
+    return max(runs.values(), default=0) > 20 or most_are_repeats
 
 
 @given(st.lists(st.sampled_from("ab"), max_size=8), st.integers(0, 30), st.integers(0, 30))
@@ -183,62 +59,25 @@ def test_a_run_of_twenty_words_may_occur_twenty_times_but_not_more():
     assert is_looping(" ".join(spaced))
 
 
+def test_a_text_that_is_there_three_times_is_a_loop_and_one_that_is_there_twice_is_not():
+    trace = " ".join(f"w{i}" for i in range(400))
+    assert not is_looping(" ".join([trace] * 2))
+    assert is_looping(" ".join([trace] * 3))
+    assert is_looping("Wait, let me check that again. " * 60)
+    assert not is_looping(
+        "\n".join(f"For n = {n}, f(n) = {n * n + 1}, not prime." for n in range(99))
+    )
+
+
 def test_chinese_is_counted_by_characters():
     sentence = "".join(chr(0x4E00 + i) for i in range(20))
-    assert is_looping("。".join([sentence] * 21))
-    assert not is_looping("。".join([sentence] * 20))
+    apart = [sentence + chr(0x5000 + i) + chr(0x6000 + i) for i in range(21)]
+    assert is_looping("。".join(apart))
+    assert not is_looping("。".join(apart[:20]))
 
 
 def test_a_line_of_underscores_is_one_token():
     assert not is_looping("填空" + "_" * 500)
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        ("  16\n", "16"),
-        (16, "16"),
-        (16.0, "16"),
-        (0.5, "0.5"),
-        (-0.0, "0"),
-        (True, "True"),
-        (["D"], "D"),
-        (["A", "C"], "AC"),
-        ([1, 2.0], "1, 2"),
-        (["x = 1", "x = 2"], "x = 1, x = 2"),
-        ([], None),
-        ([None], None),
-        ([["D"]], None),
-        ({"value": 3}, None),
-        (b"16", None),
-        (float("nan"), None),
-        (float("inf"), None),
-        pytest.param(10**5000, None, id="5001 digits"),
-        ("", None),
-        (" \n", None),
-        (None, None),
-    ],
-)
-def test_answers_of_any_type_become_text_or_nothing(value, text):
-    assert answer_text(value) == text
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (None, ""),
-        (" kept as it is ", " kept as it is "),
-        ([{"type": "text", "text": "a"}, "b"], "a\nb"),
-        ([{"type": "image", "url": "x"}], None),
-        (5, None),
-        (b"bytes", None),
-        ({"text": "a"}, None),
-        ("lone \ud800 surrogate", "lone \ufffd surrogate"),
-        ("a pair \ud83d\ude00", "a pair 😀"),
-    ],
-)
-def test_text_is_text_or_text_parts_and_can_be_encoded(value, text):
-    assert plain_text(value) == text
 
 
 MEGABYTE = 1_000_000
@@ -273,12 +112,6 @@ def test_a_megabyte_of_anything_is_read(unit):
     )
 
 
-@pytest.mark.parametrize(("opening", "closing"), [("\\boxed{", "}"), ("{", "}"), ("\\boxed{{", "")])
-def test_deeply_nested_boxes_are_read(opening, closing):
-    text = "\\boxed{7} " + opening * 50_000 + "x" + closing * 50_000
-    assert last_boxed(text) == ("x" if opening == "\\boxed{" else "7")
-
-
 @given(ANY_TEXT)
 def test_no_text_makes_the_readers_raise(text):
     thinking, visible, finished = split_thinking(text)
@@ -287,3 +120,122 @@ def test_no_text_makes_the_readers_raise(text):
     answer = final_answer(text)
     assert answer is None or answer.strip()
     plain_text(text).encode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm sorry, but I can't assist with that request.",
+        "I’m really sorry, but as an AI I am unable to help with this.",
+        "Sorry, I cannot answer this question.",
+        "I apologize, but I cannot provide a solution to this problem.",
+        "Unfortunately, I don't have enough information. I am not able to solve this.",
+        "Unfortunately, I am unable to view the image that the problem refers to.",
+        "As an AI language model, I cannot browse the internet.",
+        "I cannot help with homework.",
+        "**I'm sorry**, but I can't continue with this conversation.",
+        "抱歉，我无法回答这个问题。",
+        "很抱歉，作为一个人工智能，我不能提供这方面的帮助。",
+        "对不起，我没有办法完成您的请求。",
+        "作为一个AI语言模型，我无法查看图片。",
+        "我无法提供该题的答案。",
+    ],
+)
+def test_a_response_that_declines_is_a_refusal(text):
+    assert is_refusal(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "We cannot have x < 0, so the root is positive.",
+        "Unfortunately, we cannot factor this, so use the quadratic formula.",
+        "Unfortunately, this cannot be simplified.",
+        "I can't factor this directly, so I complete the square.",
+        "I cannot be certain, but it seems to be a rhombus.",
+        "Sorry for the confusion above. The triangle cannot be isosceles.",
+        "It is impossible to answer with a whole number: none exists.",
+        "I'm sorry, but I can't run code. By hand: 17 * 23 = 391.",
+        "I'm sorry, I can't run it, but here it is:\n```python\nprint(1)\n```",
+        "I'm sorry, but I can't see it. " + "Suppose that ABCD is a square. " * 40,
+        "不能选 A，因为甲的速度不能为负。",
+        "对不起来的两个角相等，无法重合。",
+        "我们无法直接求解，先换元。",
+        "As an AI once said, cats are liquid.",
+        "",
+    ],
+)
+def test_reasoning_that_cannot_is_no_refusal(text):
+    assert not is_refusal(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "cut"),
+    [
+        ("so \\[ x = \\frac{1}{2", True),
+        ("so \\[ x = 1 \\] and", False),  # a sentence that ends nowhere is not looked for
+        ("$$ p = \\sqrt{2", True),
+        ("$$ p = 2 $$", False),
+        ("Use this:\n```python\nfor i in", True),
+        ("Use this:\n```python\npass\n```", False),
+        ("```\na\n```\nThat is all.\n```", False),  # one too many, at the end
+        ("\\begin{pmatrix} 1 \\\\[4pt] 2 \\end{pmatrix}", False),
+        ("It is 5.", False),
+        ("", False),
+    ],
+)
+def test_a_text_is_cut_off_inside_a_formula_or_code(text, cut):
+    assert is_cut_off(text) == cut
+
+
+EN, ZH = "How many apples are left?", "还剩下多少个苹果？"
+
+
+@pytest.mark.parametrize(
+    ("question", "response", "mixed"),
+    [
+        (EN, "First we 计算 the total, and then 因此 we divide by two.", True),
+        (EN, "So the 答案, which we need, is 5. Hence 所以 the rest is 3.", True),
+        (EN, "We add и потом we divide, поэтому the result is 4.", True),
+        (EN, "First we 计算 the total. It is 5.", False),  # once is a slip
+        (EN, "先算总数：3+2=5。所以还剩 5 个。", False),  # another language than the question's
+        (EN, "Alice有3个, Bob和Carol有5个，所以Alice和Bob一共有8个苹果。", False),
+        (EN, "The remainder theorem (孙子定理) is by Sunzi (孙子), who is old.", False),
+        (EN, 'The sign "福" means luck and the sign "寿" means long life.', False),
+        (EN, "```python\n# 计算 the sum 然后 print\n```\nIt prints 5.", False),
+        ("What does 谢谢 mean?", "It is 谢谢 in Chinese, or 多谢 in the south.", False),
+        ("Translate thanks into Chinese.", "One says 谢谢 to a friend, 感谢 to others.", False),
+        (EN, "Let $\\alpha = 2$, β = 3, and Σ the sum; then π is near.", False),
+        (ZH, "总数是 so we have 五个，然后 therefore the rest 是三个。", True),
+        (ZH, "设 A 和 B 的速度为 v，用 Python 的 list 表示，DNA 和 ATP 不变。", False),
+        (ZH, "First we add. Then we divide. The answer is 5.", False),
+        (ZH, "由 the 得三个。", False),
+        (
+            "选词填空：The apple is ___ the table, which is red.",
+            "填 on the 短语，which is 从句。",
+            False,
+        ),
+        (EN, "", False),
+    ],
+)
+def test_languages_are_mixed_when_sentences_leave_theirs_and_return(question, response, mixed):
+    assert mixes_languages(question, response) == mixed
+
+
+UNITS = [
+    "\\(", "\\[", "$", "$$", "`", "(", "（", "“", "中 a ", "中 the ", "a中", "sorry ", "I can't ",
+    "抱歉", "```\n", "\\text{", "中 the a b c d e f g h ", "\"", "对不起，",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=ascii)
+def test_time_grows_no_faster_than_the_text(unit):
+    def seconds(size):
+        text = "中a " + unit * (size // len(unit))
+        started = time.process_time()
+        is_refusal(text), is_cut_off(text), mixes_languages("", text), language_of(text)
+        return time.process_time() - started
+
+    seconds(10_000)
+    small = min(seconds(125_000) for _ in range(3))
+    assert seconds(1_000_000) < 30 * small + 0.3  # eight times the text; a square would be 64

@@ -8,6 +8,7 @@ import pytest
 from datasets import Dataset
 
 import rbic_hf
+from rbic_hf.faults import Fault
 from rbic_hf.reporting import Share
 
 
@@ -59,6 +60,30 @@ def test_numbers_agree_with_a_count_by_hand(scored: Dataset) -> None:
     assert report.depth.kept == pytest.approx(3)
     assert report.coverage.kept == pytest.approx(1)
     assert report.cut_share == 0.25
+
+
+def test_faults_are_counted_per_thousand_before_and_after(scored: Dataset) -> None:
+    wrong = scored.add_column(  # the fourth of the clean rows is wrong, and so is the one beyond it
+        "rbic_answer", ["verified", "contradicted", "unverifiable", "contradicted", None, None]
+    )
+    kept = rbic_hf.select(wrong, 0.3)  # the first two rows
+    faults = rbic_hf.report(wrong, kept).hygiene
+    assert faults == {
+        "duplicate": Fault(1, 0, pytest.approx(1000 / 6), 0),
+        "too_long": Fault(1, 0, pytest.approx(1000 / 6), 0),
+        "near_duplicate": Fault(0, 0, 0, 0),
+        "contradicted": Fault(2, 1, 500, 500),
+    }
+    compared = wrong.add_column("rbic_contaminated_by", [None] * 6)
+    faults = rbic_hf.report(compared, kept).hygiene
+    assert faults["contaminated"] == Fault(0, 0, 0, 0)
+    groups = wrong.remove_columns("rbic_duplicate_group").add_column(
+        "rbic_duplicate_group", [0, 0, 0, 3, 0, None]
+    )
+    near = rbic_hf.report(groups, kept).hygiene["near_duplicate"]
+    assert (near.rows, near.kept, near.per_1000, near.kept_per_1000) == (2, 1, 500, 500)
+    line = next(x for x in str(rbic_hf.report(wrong, kept)).splitlines() if "contradicted" in x)
+    assert line.split() == ["contradicted", "2", "500.0", "500.0"]
 
 
 def test_coverage_falls_when_a_direction_is_missing(scored: Dataset) -> None:

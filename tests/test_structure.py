@@ -21,7 +21,8 @@ MODULES = sorted(
 # Stages map texts and arrays to arrays. Two of them are split over several files, each of which
 # belongs to its stage alone.
 STAGES = {
-    "formats": {"formats", "layouts", "hygiene"},
+    "formats": {"formats", "layouts", "thinking", "final_answers", "hygiene", "values"},
+    "decontamination": {"decontamination"},
     "embed": {"embed"},
     "graph": {"neighbors", "partitions", "graph", "domain_labels"},
     "probe": {
