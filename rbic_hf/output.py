@@ -148,3 +148,14 @@ def check_folder(out: Path) -> None:
         raise ConfigError(
             f"{out} holds other files ({', '.join(sorted(others)[:3])}); give an empty one"
         )
+
+
+def check_files(*files: Path | None) -> None:
+    """Refuse a file that cannot be written, before the dataset is read; None is no file.
+
+    Raises:
+        ConfigError: it is a folder, or in a folder that does not exist.
+    """
+    for path in files:
+        if path is not None and (path.is_dir() or not path.parent.is_dir()):
+            raise ConfigError(f"{path} is not accepted; give a file in a folder that exists")
