@@ -320,19 +320,11 @@ def _inside(source: str, part: str) -> str:
     return str(folder) if folder.is_dir() else source
 
 
-def _out(args: argparse.Namespace, source: str) -> Path:
-    from rbic_hf import output
-
-    out: Path = args.out or Path("rbic-" + re.sub(r"[^\w.-]+", "-", Path(source).stem))
-    output.check_folder(out)
-    return out
-
-
 def _refine(args: argparse.Namespace) -> None:
     from rbic_hf import output
 
     arguments = _arguments(args)
-    out = _out(args, args.source)
+    out = output.folder_for(args.out, args.source)
     refined, card = output.refine_to_folder(
         _load(args.source, args.split, args.revision),
         out,
@@ -354,7 +346,7 @@ def _score(args: argparse.Namespace) -> None:
     from rbic_hf.refinery import score
 
     arguments = _arguments(args)
-    out = _out(args, args.source)
+    out = output.folder_for(args.out, args.source)
     scored = score(_load(args.source, args.split, args.revision), **arguments)
     output.save(scored, out / "scored")
     _say(f"{scored.num_rows} rows scored, in {out / 'scored'}; next: rbic select {out / 'scored'}")
@@ -364,7 +356,7 @@ def _select(args: argparse.Namespace) -> None:
     from rbic_hf import output
 
     source = _inside(args.scored, "scored")
-    out = _out(args, args.scored)
+    out = output.folder_for(args.out, args.scored)
     scored = _load(source, args.split)
     if args.method == "ifd" and "rbic_ifd" not in scored.column_names:
         from rbic_hf.ifd_column import with_ifd

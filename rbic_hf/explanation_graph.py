@@ -1,4 +1,4 @@
-"""What is shown of a reasoning graph: a short one whole, of a long one the chain and its premises."""
+"""What is shown of a reasoning graph: all of a short one, the chain of a long one and its base."""
 
 from __future__ import annotations
 

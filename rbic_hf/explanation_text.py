@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from rbic_hf.complexity import MEASURES
-from rbic_hf.explanation_graph import View, counted, kinds_of, premises_of, view
+from rbic_hf.explanation_graph import counted, kinds_of, premises_of, view
 from rbic_hf.plain_text import one_line
 from rbic_hf.steps import Node, Trace
 
@@ -83,22 +83,23 @@ def _reasoning(trace: Trace, *, show_all: bool) -> list[str]:
     shown = view(trace, most=len(trace.nodes) if show_all else MOST_SEGMENTS, with_words=True)
     lines = [f"{said}; {depth_in_words(trace)}", f"  {LEGEND}"]
     digits = len(str(len(trace.nodes)))
+    chain = set(shown.chain)
     last = -1
     for at in shown.nodes:
         lines += _folded(trace, range(last + 1, at), digits)
-        lines.append(_segment(trace.nodes[at], at, shown, digits))
+        lines.append(_segment(trace.nodes[at], at, digits, on_chain=at in chain))
         last = at
     lines += _folded(trace, range(last + 1, len(trace.nodes)), digits)
     if shown.folded:
-        chain = f", {shown.chain_folded:,} of the chain among them" if shown.chain_folded else ""
+        of_chain = f", {shown.chain_folded:,} of the chain among them" if shown.chain_folded else ""
         lines.append(
-            f"  folded: {counted(shown.folded)}{chain}; every segment: --all, show_all=True"
+            f"  folded: {counted(shown.folded)}{of_chain}; every segment: --all, show_all=True"
         )
     return lines
 
 
-def _segment(node: Node, at: int, shown: View, digits: int) -> str:
-    mark = "*" if at in shown.chain else " "
+def _segment(node: Node, at: int, digits: int, *, on_chain: bool) -> str:
+    mark = "*" if on_chain else " "
     kind = "x" if node.is_abandoned else MARKS.get(node.kind, " ")
     text = one_line(node.text, SEGMENT_LENGTH)
     premises = premises_of(node)

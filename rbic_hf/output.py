@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -128,6 +129,17 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def folder_for(out: Path | None, source: str) -> Path:
+    """Return the folder for the results, named after their source where none is given.
+
+    Raises:
+        ConfigError: something else is there.
+    """
+    folder = out or Path("rbic-" + re.sub(r"[^\w.-]+", "-", Path(source).stem))
+    check_folder(folder)
+    return folder
 
 
 def check_folder(out: Path) -> None:
