@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from rbic_hf.columns import BUDGET, CLEAN, KEPT
 from rbic_hf.contribution import (
     ANSWER_WEIGHTS,
@@ -81,6 +83,8 @@ class Term:
 def number(columns: Columns, name: str) -> float | None:
     """Return the number in a column; None where it is missing, null or no number."""
     value = columns.get(name)
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
@@ -143,6 +147,8 @@ def shown_ratio(ratio: float) -> str:
 
 def _rank_sentences(columns: Columns, place: Place | None) -> list[str]:
     rank = number(columns, "rbic_rank")
+    if rank is None and columns.get("rbic_status") == KEPT:
+        return ["no rank: the rows kept here were not chosen by rank"]
     if rank is None:
         return [_instead(place)] if "rbic_rank" in columns else []
     if place is None:
@@ -159,6 +165,8 @@ def _rank_sentences(columns: Columns, place: Place | None) -> list[str]:
 
 
 def _ratios(kept_from: Mapping[str, float]) -> str:
+    if not kept_from:
+        return "the rows kept here were not chosen by rank"
     if not any(kept_from.values()):
         return "kept at every ratio"
     units = [f"{shown_ratio(ratio)} of the {unit}" for unit, ratio in kept_from.items()]
