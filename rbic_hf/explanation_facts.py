@@ -222,7 +222,8 @@ def _cost(columns: Columns) -> list[str]:
 
 def _depth_note(columns: Columns, z: float) -> str:
     depth, tokens = number(columns, "rbic_depth"), number(columns, "rbic_tokens")
-    than = "as deep as usual" if abs(z) < 0.05 else "deeper than usual" if z > 0 else "shallower"
+    usual = "as deep as" if abs(z) < 0.05 else "deeper than" if z > 0 else "shallower than"
+    than = f"{usual} usual"
     if depth is None or tokens is None:
         return than
     return f"depth {depth:.0f} at {tokens:,.0f} tokens: {than}"

@@ -33,6 +33,7 @@ LINE, PADDING = 15, 8
 BOX_WIDTH = 6.65 * TEXT_COLUMNS + 2 * PADDING + 4  # 11 px monospace: .602 em, and a little room
 LEVEL_WIDTH, ARC_ROOM, MARGIN = 62, 44, 20
 COLUMN_GAP, ROW_GAP, BAND_GAP = 44, 26, 34
+FAR = 360  # links over more than this are paler, so that near ones can be followed
 TITLE_LENGTH = 300
 FACT_FILL = "#F1EFEA"
 QUESTION_COLUMNS, QUESTION_LINES = 100, 3
@@ -83,7 +84,9 @@ def draw_graph(trace: Trace, *, title: str, question: str) -> str:
     boxes, bands, bottom = _placed(trace, shown, top)
     columns = 1 + max((box.column for box in boxes.values()), default=0)
     width = max(
-        _left() + columns * BOX_WIDTH + (columns - 1) * COLUMN_GAP + MARGIN, 640 + 2 * MARGIN
+        # the arcs of the last column need a little room too
+        _left() + columns * BOX_WIDTH + (columns - 0.5) * COLUMN_GAP + MARGIN,
+        640 + 2 * MARGIN,
     )
     notes = _notes(trace, shown)
     height = bottom + LINE * (len(notes) + 1) + MARGIN
@@ -271,7 +274,9 @@ def _edge(start: _Box, end: _Box, words: str, *, is_chain: bool, is_next: bool) 
             f"{x2 + bend2:.1f} {y2:.1f} {x2:.1f} {y2:.1f}"
         )
         tip = _tip(x2, y2, -1 if bend2 > 0 else 1, 0)
-    style = 'stroke-width="3"' if is_chain else 'stroke-width="1.2" opacity=".8"'
+    far = abs(end.middle - start.middle) > FAR
+    thin = f'stroke-width="1.2" opacity="{".4" if far else ".85"}"'
+    style = 'stroke-width="3"' if is_chain else thin
     colour = KEPT if is_chain else POOL
     return (
         f"<g><title>{escape(one_line(words, TITLE_LENGTH))}</title>"
