@@ -124,7 +124,7 @@ def make(n: int, seed: int) -> Made:
         num_tokens=num_tokens,
         tier=tier,
         family=np.zeros(n, np.int32),
-        symbolic=np.ones(n, bool),
+        confidence=np.ones(n),
         answer_weight=np.ones(n),
     )
     return Made(vectors, num_tokens, cost, depth, tier, teaches)

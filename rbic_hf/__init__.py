@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rbic_hf import transforms
     from rbic_hf.config import RbicConfig
     from rbic_hf.errors import ConfigError, DataError, HubError, ModelError, RbicError
+    from rbic_hf.explanation import Explanation, explain
     from rbic_hf.ifd_column import with_ifd
     from rbic_hf.picking import select
     from rbic_hf.pictures import draw as draw_pictures
@@ -38,6 +39,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "Encoder",
+    "Explanation",
     "HubError",
     "ModelError",
     "Prober",
@@ -51,6 +53,7 @@ __all__ = [
     "disable_pipe",
     "draw_pictures",
     "enable_pipe",
+    "explain",
     "pipe",
     "rbic_refine",
     "refine",
@@ -67,6 +70,7 @@ _LAZY = {
     "ConfigError": ("errors", "ConfigError"),
     "DataError": ("errors", "DataError"),
     "Encoder": ("protocols", "Encoder"),
+    "Explanation": ("explanation", "Explanation"),
     "HubError": ("errors", "HubError"),
     "ModelError": ("errors", "ModelError"),
     "Prober": ("protocols", "Prober"),
@@ -78,6 +82,7 @@ _LAZY = {
     "TransformersProber": ("probers.local", "TransformersProber"),
     "VllmProber": ("probers.vllm_process", "VllmProber"),
     "draw_pictures": ("pictures", "draw"),
+    "explain": ("explanation", "explain"),
     "rbic_refine": ("refinery", "refine"),
     "refine": ("refinery", "refine"),
     "report": ("reporting", "report"),

@@ -1,4 +1,4 @@
-"""The command line: `rbic refine`, `score`, `select`, `report`, `demo`.
+"""The command line: `rbic refine`, `score`, `select`, `report`, `explain`, `demo`.
 
 Exit codes: 0 done, 2 bad arguments, 1 a failed run with one plain line (traceback with --debug).
 """
@@ -123,6 +123,18 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--split", help="the split to use, if there are several")
     report.add_argument("--json", action="store_true", help="numbers as JSON instead of text")
     report.add_argument("--pictures", type=Path, metavar="DIR", help="also draw them, PNG and SVG")
+    explain = _command(commands, "explain", "say why a row was kept or not", _explain)
+    explain.add_argument(
+        "scored", metavar="SCORED", help="a scored dataset: folder, file or Hub id"
+    )
+    explain.add_argument("--split", help="the split to use, if there are several")
+    which = explain.add_mutually_exclusive_group(required=True)
+    which.add_argument("--row", type=int, metavar="N", help="its number, from 0 ...")
+    which.add_argument("--key", metavar="KEY", help="... or its rbic_key")
+    explain.add_argument("--all", action="store_true", help="show every segment of a long trace")
+    explain.add_argument("--html", type=Path, metavar="FILE", help="also write it as a page")
+    explain.add_argument("--svg", type=Path, metavar="FILE", help="also draw the graph")
+    _add_columns(explain)
     demo = _command(commands, "demo", "refine a built-in sample with small real models", _demo)
     demo.add_argument("--ratio", type=_ratio, default=0.16, help="share to keep (default: .16)")
     demo.add_argument("--out", type=Path, default=Path("rbic-demo"), help="default: rbic-demo")
@@ -316,19 +328,11 @@ def _inside(source: str, part: str) -> str:
     return str(folder) if folder.is_dir() else source
 
 
-def _out(args: argparse.Namespace, source: str) -> Path:
-    from rbic_hf import output
-
-    out: Path = args.out or Path("rbic-" + re.sub(r"[^\w.-]+", "-", Path(source).stem))
-    output.check_folder(out)
-    return out
-
-
 def _refine(args: argparse.Namespace) -> None:
     from rbic_hf import output
 
     arguments = _arguments(args)
-    out = _out(args, args.source)
+    out = output.folder_for(args.out, args.source)
     refined, card = output.refine_to_folder(
         _load(args.source, args.split, args.revision),
         out,
@@ -350,7 +354,7 @@ def _score(args: argparse.Namespace) -> None:
     from rbic_hf.refinery import score
 
     arguments = _arguments(args)
-    out = _out(args, args.source)
+    out = output.folder_for(args.out, args.source)
     scored = score(_load(args.source, args.split, args.revision), **arguments)
     output.save(scored, out / "scored")
     _say(f"{scored.num_rows} rows scored, in {out / 'scored'}; next: rbic select {out / 'scored'}")
@@ -360,7 +364,7 @@ def _select(args: argparse.Namespace) -> None:
     from rbic_hf import output
 
     source = _inside(args.scored, "scored")
-    out = _out(args, args.scored)
+    out = output.folder_for(args.out, args.scored)
     scored = _load(source, args.split)
     if args.method == "ifd" and "rbic_ifd" not in scored.column_names:
         from rbic_hf.ifd_column import with_ifd
@@ -393,6 +397,19 @@ def _report(args: argparse.Namespace) -> None:
         drawn = draw(scored, refined, args.pictures)
         if not args.json:
             _say(f"\n{len(drawn)} files of pictures in {args.pictures}")
+
+
+def _explain(args: argparse.Namespace) -> None:
+    from rbic_hf import explanation, output
+
+    output.check_files(args.html, args.svg)
+    scored = _load(_inside(args.scored, "scored"), args.split)
+    found = explanation.explain(scored, args.row, key=args.key, columns=_columns(args))
+    _say(found.as_text(show_all=args.all))
+    for path, rendered in ((args.html, found.as_html), (args.svg, found.as_svg)):
+        if path:
+            path.write_text(rendered(), "utf-8")
+            _say(f"written: {path}")
 
 
 def _demo(args: argparse.Namespace) -> None:

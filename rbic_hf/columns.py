@@ -135,9 +135,60 @@ COLUMNS: tuple[Column, ...] = (
         "longest chain of steps that build on each other. Null: set aside",
     ),
     Column(
-        "rbic_symbolic", "bool", "true, false", "",
-        "false: too few numbers and variables to follow; depth counts discourse-linked segments "
-        "and the contribution is shrunk to .5. Null: set aside",
+        "rbic_confidence", "float32", "0 .. 1", "more certain depth",
+        "share of the reasoning that numbers and variables carry; 0: too few to follow (general "
+        "prose), depth counts segments linked by a connective and the contribution is shrunk to "
+        ".5. Null: set aside",
+    ),
+    Column(
+        "rbic_novel_steps", "int32", "0 .. rbic_steps", "more steps",
+        "segments that do not repeat an earlier one. Null: set aside", refined=False,
+    ),
+    Column(
+        "rbic_width", "int32", ">= 0", "more side by side",
+        "most steps at one depth of the graph. Null: set aside", refined=False,
+    ),
+    Column(
+        "rbic_edges", "int32", ">= 0", "more links",
+        "links from a segment to an earlier one that it builds on. Null: set aside", refined=False,
+    ),
+    Column(
+        "rbic_operators", "int32", ">= 0", "more arithmetic",
+        "arithmetic and relation signs in novel segments. Null: set aside", refined=False,
+    ),
+    Column(
+        "rbic_branch_density", "float32", "0 .. 1", "more branching",
+        "share of segments that open a branch or take something back. Null: set aside",
+        refined=False,
+    ),
+    Column(
+        "rbic_loop_share", "float32", "0 .. 1", "more repetition",
+        "share of segments that repeat an earlier one. Null: set aside", refined=False,
+    ),
+    Column(
+        "rbic_tail_share", "float32", "0 .. 1", "more after the answer",
+        "share of the characters after the segment that first reaches the answer; 0 where none is "
+        "found. Null: set aside", refined=False,
+    ),
+    Column(
+        "rbic_depth_z", "float32", "any number", "deeper than usual at its length",
+        "robust z of log(1 + depth) minus its median at the row's length, within language and kind "
+        "of reasoning. Null: set aside", refined=False,
+    ),
+    Column(
+        "rbic_branch_z", "float32", "any number", "more branching than usual at its length",
+        "the same of rbic_branch_density; above 0 a quarter of it is taken from the depth's. "
+        "Null: set aside", refined=False,
+    ),
+    Column(
+        "rbic_loop_z", "float32", "any number", "more repetition than usual at its length",
+        "the same of rbic_loop_share; above 0 half of it is taken from the depth's. "
+        "Null: set aside", refined=False,
+    ),
+    Column(
+        "rbic_percentile", "float32", "0 .. 1", "teaches more",
+        "place of the three z together among rows of the same tier and length decile. "
+        "Null: set aside", refined=False,
     ),
     Column(
         "rbic_answer", "string", "verified, unverifiable, contradicted", "",
@@ -146,8 +197,8 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "rbic_contribution", "float32", "0 .. 1", "teaches more",
-        "inference contribution: percentile of depth given length, within tier and length decile, "
-        "times 1, .9 or .6 for a verified, unverifiable or contradicted answer. Null: set aside",
+        "inference contribution: .5 + rbic_confidence × (rbic_percentile - .5), times 1, .9 or .6 "
+        "for a verified, unverifiable or contradicted answer. Null: set aside",
     ),
     Column(
         "rbic_tokens", "int32", ">= 0", "longer",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import astuple
+from dataclasses import astuple, fields
 from typing import Any
 
 from tqdm.auto import tqdm
@@ -21,6 +21,11 @@ WORTH_PROCESSES = 10_000  # rows; below, workers are not done starting when one 
 CHUNK = 128  # rows per call of a worker
 CHUNKS_PER_ROUND = 32  # the bar moves after each round
 TIMEOUT_S = 600.0
+
+VERSION = 1  # bump when the columns change
+
+# every measure is a column of its own name
+MEASURES = tuple(field.name for field in fields(steps.Complexity))
 
 
 def complexities(readings: Sequence[Reading]) -> list[steps.Complexity]:
@@ -35,6 +40,11 @@ def complexities(readings: Sequence[Reading]) -> list[steps.Complexity]:
                 bar.update()
             return found
         return _in_processes(texts, num_proc, bar)
+
+
+def as_columns(found: Sequence[steps.Complexity]) -> dict[str, list[Any]]:
+    """Return the measures as columns, `rbic_steps` to `rbic_confidence`."""
+    return {f"rbic_{name}": [getattr(one, name) for one in found] for name in MEASURES}
 
 
 def measure_many(texts: list[list[Any]]) -> list[list[Any]]:

@@ -1,19 +1,23 @@
 """The inference contribution: depth of the reasoning beyond what its length explains.
 
-contribution_i = v_i * percentile, within tier and length decile, of
+contribution_i = v_i * (.5 + c_i * (p_i - .5))
+p_i            = percentile, within tier and length decile, of
                  z_depth - .25 max(z_branch, 0) - .5 max(z_loop, 0)
 z_depth is the robust z of log1p(depth) minus its median at that length, per language and family;
-v = 1 for a verified answer, .9 for an unverifiable and .6 for a contradicted one. Plain depth
+v = 1 for a verified answer, .9 for an unverifiable and .6 for a contradicted one; c, the share of
+the reasoning that symbols carry, draws what cannot be read for certain to the middle. Plain depth
 follows length: the deepest 16 % of rows hold 21-29 % of the tokens. Formulas of this project.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
-VERSION = 1
+VERSION = 2
 
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int32]
@@ -22,7 +26,24 @@ BRANCH_PENALTY, LOOP_PENALTY = 0.25, 0.5
 ANSWER_WEIGHTS = {"verified": 1.0, "unverifiable": 0.9, "contradicted": 0.6}
 LENGTH_BINS = 10
 LEAST_PER_BIN = 10
-SHRUNK = 0.5
+MIDDLE = 0.5
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a contribution is made of, before answer and confidence; one value per row.
+
+    Attributes:
+        depth_z: (n,) robust z of log1p(depth) at the row's length; higher is deeper than usual.
+        branch_z: (n,) of branch_density; only what is above 0 counts, against the row.
+        loop_z: (n,) of loop_share; likewise.
+        percentile: (n,) in (0, 1), of the three together, within tier and length decile.
+    """
+
+    depth_z: Array
+    branch_z: Array
+    loop_z: Array
+    percentile: Array
 
 
 def contributions(
@@ -32,7 +53,7 @@ def contributions(
     num_tokens: Array,
     tier: Codes,
     family: Codes,
-    symbolic: npt.NDArray[np.bool_],
+    confidence: Array,
     answer_weight: Array,
 ) -> Array:
     """Return each row's contribution in [0, 1], (n,); higher teaches more.
@@ -44,9 +65,22 @@ def contributions(
         num_tokens: (n,) length of the row.
         tier: (n,) difficulty tier; all equal when nothing was probed.
         family: (n,) language and kind of reasoning; medians are taken inside a family.
-        symbolic: (n,) False where the text has too few symbols: the percentile becomes .5.
+        confidence: (n,) in [0, 1], how far the text's symbols carry its depth; 0: nothing is known.
         answer_weight: (n,) a value of `ANSWER_WEIGHTS`.
     """
+    found = terms(depth, branch_density, loop_share, num_tokens, tier, family)
+    return weighted(found.percentile, confidence, answer_weight)
+
+
+def terms(
+    depth: Array,
+    branch_density: Array,
+    loop_share: Array,
+    num_tokens: Array,
+    tier: Codes,
+    family: Codes,
+) -> Terms:
+    """Return what contributions are made of, row by row; arguments as in `contributions`."""
     z_depth = residual_z(np.log1p(depth), num_tokens, family)
     z_branch = residual_z(branch_density, num_tokens, family)
     z_loop = residual_z(loop_share, num_tokens, family)
@@ -55,7 +89,12 @@ def contributions(
     decile = length_bins(num_tokens, LENGTH_BINS)
     for rows in _groups(tier, decile):
         percentile[rows] = (rankdata(work[rows]) - 0.5) / len(rows)
-    return np.asarray(answer_weight * np.where(symbolic, percentile, SHRUNK))
+    return Terms(z_depth, z_branch, z_loop, percentile)
+
+
+def weighted(percentile: Array, confidence: Array, answer_weight: Array) -> Array:
+    """Return contributions from percentiles, (n,): drawn to .5, then weighed by the answer."""
+    return np.asarray(answer_weight * (MIDDLE + confidence * (percentile - MIDDLE)))
 
 
 def residual_z(value: Array, num_tokens: Array, family: Codes) -> Array:

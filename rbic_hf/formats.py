@@ -120,7 +120,7 @@ def read_row(layout: Layout, row: Mapping[str, Any]) -> Reading:
         # A think part from a column of its own is trained on like one that was written inline.
         response = f"<think>\n{thinking}\n</think>\n\n{parts.visible}"
     solution = unwrap_solution(parts.visible)
-    own = final_answer(parts.visible) if solution else final_answer(thinking)
+    own = _last_word(parts.visible, solution, thinking)
     language = language_of(f"{exchange.question[:2000]}\n{solution[:2000] or thinking[:2000]}")
     status = _status(exchange, parts.finished, bool(solution or own), response)
     if status == "clean":
@@ -131,6 +131,16 @@ def read_row(layout: Layout, row: Mapping[str, Any]) -> Reading:
     return Reading(
         exchange.question, thinking, solution, response, reference, own, language, status, given
     )
+
+
+def own_answer(response: str) -> str | None:
+    """Return the final answer that a response as read ends in; None = not found."""
+    parts = split_thinking(response)
+    return _last_word(parts.visible, unwrap_solution(parts.visible), parts.thinking)
+
+
+def _last_word(visible: str, solution: str, thinking: str) -> str | None:
+    return final_answer(visible) if solution else final_answer(thinking)
 
 
 def _status(exchange: _Exchange, finished: bool, answered: bool, response: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -130,6 +131,17 @@ def _umask() -> int:
     return mask
 
 
+def folder_for(out: Path | None, source: str) -> Path:
+    """Return the folder for the results, named after their source where none is given.
+
+    Raises:
+        ConfigError: something else is there.
+    """
+    folder = out or Path("rbic-" + re.sub(r"[^\w.-]+", "-", Path(source).stem))
+    check_folder(folder)
+    return folder
+
+
 def check_folder(out: Path) -> None:
     """Refuse a path that is a file, or a folder of something else.
 
@@ -148,3 +160,14 @@ def check_folder(out: Path) -> None:
         raise ConfigError(
             f"{out} holds other files ({', '.join(sorted(others)[:3])}); give an empty one"
         )
+
+
+def check_files(*files: Path | None) -> None:
+    """Refuse a file that cannot be written, before the dataset is read; None is no file.
+
+    Raises:
+        ConfigError: it is a folder, or in a folder that does not exist.
+    """
+    for path in files:
+        if path is not None and (path.is_dir() or not path.parent.is_dir()):
+            raise ConfigError(f"{path} is not accepted; give a file in a folder that exists")

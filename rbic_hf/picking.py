@@ -124,6 +124,24 @@ def kept_of(scored: Dataset, refined: Dataset) -> Rows:
     return clean[np.isin(keys, wanted)]
 
 
+def kept_from(scored: Dataset, unit: Unit = "cost") -> Amounts:
+    """Return the smallest ratio at which `select` keeps each row, (n,); lower is picked earlier.
+
+    0: at every ratio. NaN: at none; the row was set aside, or another of its group is picked.
+
+    Raises:
+        DataError: the dataset was not scored, or all its rows were set aside.
+    """
+    clean = clean_rows(scored)
+    order = _ranked(scored, clean)
+    amounts = kept_amounts(scored, unit)
+    whole = amounts[clean].sum()
+    found = np.full(scored.num_rows, np.nan)
+    found[order] = np.cumsum(amounts[order]) / (whole if whole > 0 else np.nan)
+    found[order[:1]] = 0.0  # the first row is kept however small the budget
+    return found
+
+
 def _status_is(scored: Dataset, *wanted: str) -> npt.NDArray[np.bool_]:
     status = tables.column_of(scored, "rbic_status").cast(pa.string())
     return np.asarray(pc.is_in(status, value_set=pa.array(wanted)).to_numpy(), bool)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from rbic_hf import (
 )
 from rbic_hf.answers import check_answers
 from rbic_hf.benchmark_questions import Benchmarks
-from rbic_hf.complexity import complexities
+from rbic_hf.complexity import as_columns, complexities
 from rbic_hf.config import METHODS, UNITS, Method, RbicConfig, Unit, check_choice, check_ratio
 from rbic_hf.domains import Domains, knowledge_domains
 from rbic_hf.errors import ConfigError
@@ -226,7 +226,12 @@ def _score(dataset: Dataset, request: Request, made: Provenance) -> Dataset:
     gradient = _estimate(rollouts, pool, where, config, made)
     complexity = complexities(pool.readings)
     answers = check_answers(pool, request)
-    teaches = _contributions(complexity, answers, gradient, pool)
+    terms = _terms(complexity, gradient, pool)
+    teaches = contribution.weighted(
+        terms.percentile,
+        np.array([c.confidence for c in complexity]),
+        np.array([contribution.ANSWER_WEIGHTS[a] for a in answers]),
+    )
     order = _pick_order(teaches, gradient, pool, where, config)
 
     columns["rbic_rank"] = tables.spread(np.arange(len(order)), pool.places[order], pool.num_rows)
@@ -237,9 +242,10 @@ def _score(dataset: Dataset, request: Request, made: Provenance) -> Dataset:
     columns["rbic_core"] = pool.spread(where.core)
     columns["rbic_duplicate_group"] = _with_copies(where.group, pool, columns)
     columns.update(_difficulty_columns(gradient, rollouts, pool, request))
-    columns["rbic_steps"] = pool.spread([c.steps for c in complexity])
-    columns["rbic_depth"] = pool.spread([c.depth for c in complexity])
-    columns["rbic_symbolic"] = pool.spread([c.symbolic for c in complexity])
+    of_clean = as_columns(complexity) | {
+        f"rbic_{field.name}": getattr(terms, field.name) for field in fields(terms)
+    }
+    columns.update({name: pool.spread(values) for name, values in of_clean.items()})
     columns["rbic_answer"] = pool.spread(answers)
     columns["rbic_contribution"] = pool.spread(teaches)
     return tables.with_columns(dataset, columns)
@@ -276,23 +282,17 @@ def _estimate(
     return found
 
 
-def _contributions(
-    complexity: list[steps.Complexity],
-    answers: list[str],
-    gradient: difficulty.Difficulty | None,
-    pool: Pool,
-) -> npt.NDArray[np.float64]:
-    symbolic = np.array([c.symbolic for c in complexity])
-    languages = [reading.language for reading in pool.readings]
-    return contribution.contributions(
+def _terms(
+    complexity: list[steps.Complexity], gradient: difficulty.Difficulty | None, pool: Pool
+) -> contribution.Terms:
+    kinds = [f"{r.language} {c.symbolic}" for r, c in zip(pool.readings, complexity, strict=True)]
+    return contribution.terms(
         depth=np.array([c.depth for c in complexity], float),
         branch_density=np.array([c.branch_density for c in complexity]),
         loop_share=np.array([c.loop_share for c in complexity]),
         num_tokens=pool.num_tokens,
-        tier=np.zeros(len(answers), np.int32) if gradient is None else gradient.tier,
-        family=_codes([f"{lang} {sym}" for lang, sym in zip(languages, symbolic, strict=True)]),
-        symbolic=symbolic,
-        answer_weight=np.array([contribution.ANSWER_WEIGHTS[a] for a in answers]),
+        tier=np.zeros(len(kinds), np.int32) if gradient is None else gradient.tier,
+        family=_codes(kinds),
     )
 
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rbic_hf import embed, engines, formats, grading, layouts, prompts, steps
+from rbic_hf import complexity, embed, engines, formats, grading, layouts, prompts, steps
 from rbic_hf.columns import CLEAN, KEPT
 from rbic_hf.config import RbicConfig
 from rbic_hf.errors import ConfigError
@@ -75,7 +75,7 @@ class _Transform:
                     solution=response,
                     response=response,
                     reference=reference,
-                    own_answer=None,
+                    own_answer=formats.own_answer(response),
                     language=language,
                     status=status,
                 )
@@ -227,26 +227,24 @@ class Probe(_Transform):
 class Complexity(_Transform):
     """Measures the logical complexity of the reasoning.
 
-    Output columns: `rbic_steps`, `rbic_depth` (int), `rbic_symbolic` (bool; false: too few symbols,
-    depth is the fallback).
+    Output columns: `rbic_steps`, `rbic_novel_steps`, `rbic_depth`, `rbic_width`, `rbic_edges`,
+    `rbic_operators` (int), `rbic_branch_density`, `rbic_loop_share`, `rbic_tail_share`,
+    `rbic_confidence` (float in [0, 1]; confidence 0: too few symbols, depth is the fallback).
 
     Args:
         columns: role -> column where the layout is not recognised.
     """
 
-    version = steps.VERSION
+    version = steps.VERSION * 1000 + complexity.VERSION
 
     def __init__(self, columns: Mapping[str, str] | None = None) -> None:
         super().__init__(columns)
 
     def __call__(self, batch: Batch) -> dict[str, list[Any]]:
         """Return the measures of a batch."""
-        measured = [steps.measure(r.response) for r in self.readings(batch)]
-        return {
-            "rbic_steps": [m.steps for m in measured],
-            "rbic_depth": [m.depth for m in measured],
-            "rbic_symbolic": [m.symbolic for m in measured],
-        }
+        return complexity.as_columns(
+            [steps.measure(r.response, answer=r.own_answer) for r in self.readings(batch)]
+        )
 
 
 def _reloadable(setting: Any, what: str) -> str | None:

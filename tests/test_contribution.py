@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from rbic_hf.contribution import ANSWER_WEIGHTS, contributions, length_bins, residual_z
+from rbic_hf.contribution import ANSWER_WEIGHTS, contributions, length_bins, residual_z, terms
 
 Array = npt.NDArray[np.float64]
 
@@ -25,7 +25,7 @@ def teach(num_rows: int, **inputs: Any) -> Array:
         "num_tokens": np.full(num_rows, 100.0),
         "tier": np.zeros(num_rows, np.int32),
         "family": np.zeros(num_rows, np.int32),
-        "symbolic": np.ones(num_rows, bool),
+        "confidence": np.ones(num_rows),
         "answer_weight": np.ones(num_rows),
     }
     return contributions(**(defaults | inputs))
@@ -117,14 +117,47 @@ def test_the_answer_scales_the_contribution(answer: str, weight: float) -> None:
     np.testing.assert_allclose(scaled, weight * teach(200, **rows))
 
 
-def test_a_row_without_symbols_stands_in_the_middle() -> None:
+@pytest.mark.parametrize(
+    ("confidence", "expected"),
+    [
+        ([0.0, 0.0, 1.0], [0.5, 0.3, 0.5]),  # nothing is known of the first two
+        ([1.0, 1.0, 1.0], [5 / 6, 0.6 / 6, 0.5]),
+        ([0.5, 0.25, 0.5], [0.5 + 1 / 6, 0.6 * (0.5 - 1 / 12), 0.5]),
+    ],
+)
+def test_the_less_is_known_the_nearer_a_row_stands_to_the_middle(
+    confidence: list[float], expected: list[float]
+) -> None:
     found = teach(
         3,
         depth=np.array([9.0, 1.0, 4.0]),
-        symbolic=np.array([False, False, True]),
+        confidence=np.array(confidence),
         answer_weight=np.array([1.0, 0.6, 1.0]),
     )
-    np.testing.assert_allclose(found, [0.5, 0.3, 0.5])
+    np.testing.assert_allclose(found, expected)
+
+
+def test_contributions_are_made_of_their_terms() -> None:
+    rows = simulate(300)
+    found = terms(**rows)
+    rng = np.random.default_rng(0)
+    confidence, weight = rng.random(300), rng.choice([1.0, 0.9, 0.6], 300)
+    np.testing.assert_allclose(
+        teach(300, **rows, confidence=confidence, answer_weight=weight),
+        [
+            w * (0.5 + c * (p - 0.5))
+            for w, c, p in zip(weight, confidence, found.percentile, strict=True)
+        ],
+    )
+    z = residual_z(np.log1p(rows["depth"]), rows["num_tokens"], rows["family"])
+    np.testing.assert_allclose(found.depth_z, z)
+    # the percentile follows depth less a quarter of the branches and half of the loops
+    work = z - 0.25 * np.maximum(found.branch_z, 0) - 0.5 * np.maximum(found.loop_z, 0)
+    decile = length_bins(rows["num_tokens"], 10)
+    for row in range(300):
+        same = (decile == decile[row]) & (rows["tier"] == rows["tier"][row])
+        below, alike = (work[same] < work[row]).sum(), (work[same] == work[row]).sum()
+        assert found.percentile[row] == pytest.approx((below + alike / 2) / same.sum())
 
 
 @pytest.mark.parametrize("n", [1, 2, 9, 10, 11, 150])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rbic_hf.errors import DataError
-from rbic_hf.formats import STATUSES, Layout, read_row
+from rbic_hf.formats import STATUSES, Layout, own_answer, read_row
 from rbic_hf.layouts import recognise
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -430,3 +430,9 @@ def test_plain_chinese_instructions_pass_without_a_reference():
 def test_files_without_responses_are_refused(name):
     with pytest.raises(DataError, match="Accepted"):
         recognise_rows(load(name))
+
+
+@pytest.mark.parametrize("row", [row for row, *_ in LAYOUTS])
+def test_the_own_answer_can_be_read_again_from_the_response(row):
+    found = read(row)
+    assert own_answer(found.response) == found.own_answer

@@ -185,10 +185,11 @@ assert ds.pipe(len) == "theirs"
 
 def test_the_public_names_are_these() -> None:
     assert rbic_hf.__all__ == [
-        "ColumnProber", "ConfigError", "DataError", "Encoder", "HubError", "ModelError", "Prober",
-        "RbicConfig", "RbicError", "Report", "Sample", "ServerProber", "TransformersProber",
-        "VllmProber", "disable_pipe", "draw_pictures", "enable_pipe", "pipe", "rbic_refine",
-        "refine", "report", "score", "select", "transforms", "with_ifd",
+        "ColumnProber", "ConfigError", "DataError", "Encoder", "Explanation", "HubError",
+        "ModelError", "Prober", "RbicConfig", "RbicError", "Report", "Sample", "ServerProber",
+        "TransformersProber", "VllmProber", "disable_pipe", "draw_pictures", "enable_pipe",
+        "explain", "pipe", "rbic_refine", "refine", "report", "score", "select", "transforms",
+        "with_ifd",
     ]  # fmt: skip
     for name in rbic_hf.__all__:
         assert getattr(rbic_hf, name) is not None

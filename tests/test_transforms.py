@@ -14,6 +14,8 @@ from datasets.fingerprint import Hasher
 
 import rbic_hf
 from rbic_hf import ConfigError
+from rbic_hf.columns import BY_NAME
+from rbic_hf.complexity import MEASURES
 from rbic_hf.transforms import Complexity, Embed, Probe, Read, is_clean, is_kept
 
 
@@ -35,8 +37,8 @@ def test_a_chain_of_transforms_gives_what_score_gives(
             continue
         other = of_key[row["rbic_key"]]
         assert row["rbic_embedding"] == pytest.approx(other["rbic_embedding"], abs=1e-6)
-        assert row["rbic_depth"] == other["rbic_depth"]
-        assert row["rbic_steps"] == other["rbic_steps"]
+        for name in MEASURES:
+            assert row[f"rbic_{name}"] == pytest.approx(other[f"rbic_{name}"]), name
         if other["rbic_rollouts"]:
             assert row["rbic_correct"] == other["rbic_correct"]
             assert row["rbic_rollouts"] == other["rbic_rollouts"]
@@ -64,9 +66,7 @@ def test_transforms_work_on_a_stream(dataset: Dataset, encoder: WordEncoder) -> 
     deeper = Features(
         {
             **features,
-            "rbic_steps": Value("int32"),
-            "rbic_depth": Value("int32"),
-            "rbic_symbolic": Value("bool"),
+            **{f"rbic_{name}": Value(BY_NAME[f"rbic_{name}"].dtype) for name in MEASURES},
         }
     )
     vectors = Features({**deeper, "rbic_embedding": List(Value("float32"), length=64)})
