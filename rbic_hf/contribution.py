@@ -23,6 +23,7 @@ Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int32]
 
 BRANCH_PENALTY, LOOP_PENALTY = 0.25, 0.5
+MOST_PENALISED = 3.0  # where hardly a row loops, one that does a little would be ten deviations off
 ANSWER_WEIGHTS = {"verified": 1.0, "unverifiable": 0.9, "contradicted": 0.6}
 LENGTH_BINS = 10
 LEAST_PER_BIN = 10
@@ -35,7 +36,7 @@ class Terms:
 
     Attributes:
         depth_z: (n,) robust z of log1p(depth) at the row's length; higher is deeper than usual.
-        branch_z: (n,) of branch_density; only what is above 0 counts, against the row.
+        branch_z: (n,) of branch_density, at most 3; only above 0 it counts, against the row.
         loop_z: (n,) of loop_share; likewise.
         percentile: (n,) in (0, 1), of the three together, within tier and length decile.
     """
@@ -82,8 +83,10 @@ def terms(
 ) -> Terms:
     """Return what contributions are made of, row by row; arguments as in `contributions`."""
     z_depth = residual_z(np.log1p(depth), num_tokens, family)
-    z_branch = residual_z(branch_density, num_tokens, family)
-    z_loop = residual_z(loop_share, num_tokens, family)
+    z_branch, z_loop = (
+        np.minimum(residual_z(share, num_tokens, family), MOST_PENALISED)
+        for share in (branch_density, loop_share)
+    )
     work = z_depth - BRANCH_PENALTY * z_branch.clip(0) - LOOP_PENALTY * z_loop.clip(0)
     percentile = np.empty(len(work))
     decile = length_bins(num_tokens, LENGTH_BINS)

@@ -38,6 +38,10 @@ STATUS_MEANINGS = {
     "too_long": "set aside: it is longer than the training length (RbicConfig.max_length)",
     "unfinished_thinking": "set aside: its thinking was cut off before an answer",
     "repetition": "set aside: its response runs in a loop",
+    "refusal": "set aside: its response declines to answer",
+    "cut_off": "set aside: its response breaks off",
+    "mixed_language": "set aside: its response switches between languages",
+    "contaminated": "set aside: its question is a benchmark's; rbic_contaminated_by says whose",
     "not_embedded": "set aside: the encoder gave no usable vector for its question",
 }
 TERMS = ("rbic_depth_z", "rbic_branch_z", "rbic_loop_z", "rbic_percentile", "rbic_confidence",

@@ -57,7 +57,7 @@ def digits(text: str) -> str:
     if text.isdigit():
         return text.lstrip("0") or "0"
     is_percent = text.endswith("%")
-    plain = text.rstrip("%\\ \t").replace(",", "")
+    plain = text.rstrip("%s\\ \t").replace(",", "")
     whole, _, decimals = plain.partition(".")
     decimals = decimals.rstrip("0")
     whole = whole.lstrip("0")
@@ -77,6 +77,8 @@ def is_number(above: str, below: str) -> bool:
 def fraction(text: str) -> str | None:
     """Return the name of a fraction with the fraction slash: "6⁄8" or "¾" -> "3/4"."""
     above, _, below = _VULGAR.get(text, text).partition("⁄")
+    if not (above.isdecimal() and below.isdecimal() and len(above + below) <= _MOST_DIGITS):
+        return None
     return str(Fraction(int(above), int(below))) if int(below) else None
 
 

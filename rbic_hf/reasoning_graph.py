@@ -42,8 +42,8 @@ class Node(NamedTuple):
     Attributes:
         text: the segment.
         kind: "equation"; "fact" (symbols without an equation); "words" (no symbols); "repeat" (says
-            an earlier segment again); "check" (verifies and adds nothing); "code" (a statement of a
-            program).
+            an earlier segment again); "check" (an equation that is known, or that arrives at what
+            is known); "code" (a statement of a program).
         premises: indices of the earlier segments that it depends on, ascending.
         symbols: for each premise what links to it: a number, a variable, a name, or "" for a
             connective or a line that goes on.
@@ -111,10 +111,13 @@ class Graph:
         self.links: list[dict[int, str]] = []  # premise -> symbol, of each segment
         self.block_of: list[int] = []
         self.blocks: list[_Block] = []
-        self.repeats = self.operators = self.branches = 0
+        self.repeats = 0  # segments that say earlier ones again
+        self.loops = 0  # ... in the same words
+        self.operators = self.branches = 0
         self._symbolic = 0  # novel segments with symbols
         self._linked = 0  # novel segments that open with a connective
         self._prose_linked = 0  # ... and hold no symbol
+        self._texts: dict[str, int] = {}  # segments as they are, and where
         self._said: dict[str, int] = {}  # what was said, as text, and where
         self._equations: dict[str, int] = {}  # what was stated, as symbols, and where
         self._names: dict[int, str] = {}  # the quantity that an equation names
@@ -198,14 +201,17 @@ class Graph:
         self.texts.append(part.text)
         if opens.flags & _TURNS:
             self._turn(opens.flags)
+        known = self._texts.setdefault(part.text, len(self.kinds))
+        if known < len(self.kinds):
+            self._repeat(known, is_loop=True)  # without reading it again: loops are long
+            return
         statement = read(part.text, opens.core)
         core = part.text[opens.core :] or part.text
         said = core.translate(_NOISE).lower().rstrip(".") or part.text
-        first = self._first_said(said, statement)
+        loop, first = self._first_said(said, statement)
         if first < len(self.kinds):
-            self.repeats += 1
-            self._skip("repeat")
-            self._revive(first)
+            self._texts[part.text] = first
+            self._repeat(first, is_loop=loop)
             return
         if self._is_checking and statement.has_equation:
             if self._producers.know(statement):
@@ -251,19 +257,27 @@ class Graph:
             self._producers.open_case(is_merged=bool(flags & cues.MERGES))
         self._is_checking = self._is_checking or bool(flags & cues.VERIFIES)
 
-    def _first_said(self, said: str, statement: Statement) -> int:
-        """Return the first segment that says the same, which is the next one if none does."""
+    def _first_said(self, said: str, statement: Statement) -> tuple[bool, int]:
+        """Return whether the words were said before, and the first segment that says the same.
+
+        That is the next one if none does. An equation that comes again in other words is no loop:
+        a solution says again what was thought before it.
+        """
         place = len(self.kinds)
         first = self._said.setdefault(said, place)
+        is_loop = first < place
         if statement.equation:
             stated = self._equations.setdefault(statement.equation, place)
             self._names.setdefault(place, statement.name)
             if stated < place and statement.name in ("", self._names[stated]):
                 first = min(first, stated)
-        return first
+        return is_loop, first
 
-    def _revive(self, first: int) -> None:
-        """What was taken back and is said again holds again."""
+    def _repeat(self, first: int, *, is_loop: bool) -> None:
+        """Add what was said before; if it was taken back since, it holds again."""
+        self.repeats += 1
+        self.loops += is_loop
+        self._skip("repeat" if is_loop else "check")
         number = self.block_of[first]
         if self.blocks[number].is_abandoned:
             self.blocks[number].is_abandoned = False
@@ -388,7 +402,8 @@ def build(
     parts: Sequence[Part], code: Sequence[CodeStatement] = (), code_at: int | None = None
 ) -> Graph:
     """Return the dependency graph of the segments, with a program before the one at `code_at`."""
-    openings = [opening(part.text) for part in parts]
+    different_openings = {text: opening(text) for text in {part.text for part in parts}}
+    openings = [different_openings[part.text] for part in parts]
     headings = [bool(opens.first & cues.HEADS) for opens in openings]
     different = {part.text for part, heads in zip(parts, headings, strict=True) if heads}
     graph = Graph()

@@ -23,7 +23,8 @@ _FULL_WIDTH = re.compile(f"[{_FULL_WIDTH_SIGNS}]")
 _HALF_WIDTH = {code: code - 0xFEE0 for code in map(ord, _FULL_WIDTH_SIGNS)}
 _CALCULATOR_MARK = re.compile(r"<<[^<>\n]*>>")  # GSM8K repeats each result inside one
 _MARKER = re.compile(
-    r"</?(?:think|thinking|thought|reasoning|answer|solution)>|<\|(?:begin|end)_of_[a-z]{1,12}\|>"
+    r"</?(?:think|thinking|thought|reasoning|answer|solution|seed:think)>"
+    r"|<\|(?:begin|end)_of_[a-z]{1,12}\|>|\[/?THINK\]|◁/?think▷"
 )
 _ENDS = re.compile(
     r"[.?!][\"'”’)\]*]{0,4}\s+(?=[A-Z\\$*(“\"0-9])"
@@ -78,7 +79,7 @@ def cut(text: str) -> list[Part]:
         text = text.translate(_HALF_WIDTH)
     if "[asy]" in text:
         text = _without_drawings(text)
-    if "<" in text:
+    if "<" in text or "[THINK]" in text or "◁" in text:
         text = _MARKER.sub("\n", text)
     if "<<" in text:
         text = _CALCULATOR_MARK.sub("", text)
@@ -140,7 +141,9 @@ def _is_end(row: str, start: int, end: re.Match[str]) -> bool:
     if stop == ".":
         if end.end() - start <= 12 and _ENUMERATOR.fullmatch(row[start : end.end()].strip()):
             return False
-        if "0" <= row[end.end()] <= "9" and not _LETTERS_BEFORE.search(before[:-1]):
-            return False
+        if "0" <= row[end.end()] <= "9":  # "No. 5", but "= 320. 320 * 2 = 640"
+            is_result = before[-2:-1].isdigit() and "=" in row[start : end.start()]
+            if not (is_result or _LETTERS_BEFORE.search(before[:-1])):
+                return False
         return not _ABBREVIATION.search(before)
     return True

@@ -31,14 +31,14 @@ class Complexity:
 
     Attributes:
         steps: number of segments.
-        novel_steps: segments that do not repeat an earlier one.
+        novel_steps: segments that do not say an earlier one again, in its words or its symbols.
         depth: blocks on the longest chain of the dependency graph; 0 for an empty text, else
             at least 1. Higher is more complex.
         width: most blocks at one depth.
         edges: premise links between segments.
         operators: arithmetic and relation signs in novel segments.
         branch_density: share [0, 1] of segments that open a branch or take something back.
-        loop_share: share [0, 1] of segments that repeat an earlier one.
+        loop_share: share [0, 1] of segments that repeat the words of an earlier one.
         tail_share: share [0, 1] of the characters after the segment that first reaches the
             answer; 0 when no answer is given or it is not reached.
         confidence: share [0, 1] of the reasoning that symbols carry, among the segments that hold
@@ -127,7 +127,7 @@ def _complexity(graph: Graph, answer: str | None) -> tuple[Complexity, Graph]:
         edges=sum(map(len, graph.links)),
         operators=graph.operators,
         branch_density=graph.branches / steps if steps else 0.0,
-        loop_share=graph.repeats / steps if steps else 0.0,
+        loop_share=graph.loops / steps if steps else 0.0,
         tail_share=tail_share(graph.texts, answer),
         confidence=graph.confidence(),
     )

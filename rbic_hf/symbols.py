@@ -66,7 +66,7 @@ _TOKENS_KNOWN, _LONGEST_KNOWN = (
 _HAN_WORD = re.sub(f"[{numerals.HAN_NUMERALS}]", "", "".join(map(chr, range(0x4E00, 0xA000))))
 _TOKEN = re.compile(
     r"\\[A-Za-z]+"
-    r"|(?:[0-9]+(?:,[0-9]{3}(?![0-9]))*(?:\.[0-9]+)?|\.[0-9]+)(?:\s?\\?%|⁄[0-9]+)?"
+    r"|(?:[0-9]+(?:,[0-9]{3}(?![0-9]))*(?:\.[0-9]+)?|\.[0-9]+)(?:\s?\\?%|⁄[0-9]+|s(?![A-Za-z0-9_]))?"
     # no variable s in "let's"
     r"|[A-Za-z]+(?:_\{?[A-Za-z0-9]+\}?|[0-9]+|(?:(?<=[a-z]{2})-[a-z]{2,}|-[a-z]{5,})+)?"
     r"(?:['’](?:s|t|d|m|re|ve|ll)(?![A-Za-z]))?"

@@ -105,7 +105,8 @@ def test_a_fraction_below_one_in_small_parts_is_a_number_and_others_are_divided(
     assert not numerals.is_number("0", "4")
     assert not numerals.is_number("30", "60")
     assert numerals.fraction("6⁄8") == numerals.fraction("¾") == "3/4"
-    assert numerals.fraction("3⁄0") is None
+    for text in ("3⁄0", ".1⁄2", "1,234⁄5", "1⁄" + "9" * 5000):
+        assert numerals.fraction(text) is None
 
 
 @pytest.mark.parametrize(
