@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from rbic_hf import __version__
-from rbic_hf.config import METHODS, UNITS, RbicConfig, check_ratio
+from rbic_hf.config import METHODS, PROXY_COLUMNS, UNITS, RbicConfig, check_ratio
 from rbic_hf.errors import ConfigError, RbicError
 
 SOURCE_HELP = """\
@@ -113,7 +113,9 @@ def _parser() -> argparse.ArgumentParser:
     select.add_argument("--split", help="the split to use, if there are several")
     _add_selection(select)
     select.add_argument("--seed", type=int, default=0, help="draws what is drawn (default: 0)")
-    select.add_argument("--ifd-model", metavar="MODEL", help="who scores for --method ifd")
+    select.add_argument(
+        "--proxy", metavar="MODEL", help="who reads the responses for --method ifd, hes or gain"
+    )
     _add_columns(select)
     select.add_argument("--cache-dir", type=Path, help="where those scores are kept")
     _add_out(select)
@@ -194,6 +196,12 @@ def _add_engines(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--num-runs", metavar="COLUMN|N", help="... of so many; for --pass-rate too (default: 8)"
     )
+    command.add_argument(
+        "--proxy",
+        metavar="MODEL",
+        help="model that reads the responses: columns rbic_answer_gain, rbic_entropy, rbic_ifd; "
+        "in the contribution with --gain-weight and --entropy-weight",
+    )
     command.add_argument("--student", help="model you will train: its tokenizer counts the cost")
     command.add_argument("--no-probe", action="store_true", help="no rollouts: no difficulty tiers")
     command.add_argument("--cache-dir", type=Path, help="where vectors and rollouts are kept")
@@ -248,6 +256,7 @@ def _arguments(args: argparse.Namespace) -> dict[str, Any]:
         "encoder": args.encoder,
         "prober": _prober(args, config),
         "student": args.student,
+        "proxy": args.proxy,
         "probe": not args.no_probe,
         "columns": _columns(args),
         "cache_dir": args.cache_dir,
@@ -354,10 +363,13 @@ def _select(args: argparse.Namespace) -> None:
     source = _inside(args.scored, "scored")
     out = _out(args, args.scored)
     scored = _load(source, args.split)
-    if args.method == "ifd" and "rbic_ifd" not in scored.column_names:
-        from rbic_hf.ifd_column import with_ifd
+    column = PROXY_COLUMNS.get(args.method)
+    if column is not None and column not in scored.column_names:
+        from rbic_hf.likelihood_columns import with_likelihoods
 
-        scored = with_ifd(scored, args.ifd_model, columns=_columns(args), cache_dir=args.cache_dir)
+        scored = with_likelihoods(
+            scored, args.proxy, columns=_columns(args), cache_dir=args.cache_dir
+        )
     output.select_to_folder(
         scored,
         out,

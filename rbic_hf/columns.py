@@ -152,10 +152,22 @@ COLUMNS: tuple[Column, ...] = (
         "Null: not readable",
     ),
     Column(
+        "rbic_answer_gain", "float32", "nats per token", "reasoning that helps more",
+        "log-probability of the answer given question and reasoning, up to where it is first "
+        "given, minus that given the question alone, per token of the answer, by a small model; "
+        "only with a proxy or after with_likelihoods. Null: set aside, no short answer, or longer "
+        "than the model reads", refined=False,
+    ),
+    Column(
+        "rbic_entropy", "float32", ">= 0, nats", "less certain",
+        "high-entropy sum: entropies of a small model's predictions of the response, over the .5 % "
+        "of its tokens where they are highest (at least one), summed; follows length. "
+        "Null: set aside, or the model cannot read it", refined=False,
+    ),
+    Column(
         "rbic_ifd", "float32", ">= 0", "less helped by its question",
         "instruction-following difficulty: perplexity of the response given the question over its "
-        "perplexity alone, by a small model; only after with_ifd. Null: set aside, or the model "
-        "cannot read it", refined=False,
+        "perplexity alone, by a small model. Null as rbic_entropy", refined=False,
     ),
     Column(
         "rbic_generations", "list<string>", "", "",

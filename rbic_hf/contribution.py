@@ -9,6 +9,8 @@ follows length: the deepest 16 % of rows hold 21-29 % of the tokens. Formulas of
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
@@ -34,6 +36,7 @@ def contributions(
     family: Codes,
     symbolic: npt.NDArray[np.bool_],
     answer_weight: Array,
+    extra: Array | None = None,
 ) -> Array:
     """Return each row's contribution in [0, 1], (n,); higher teaches more.
 
@@ -46,16 +49,38 @@ def contributions(
         family: (n,) language and kind of reasoning; medians are taken inside a family.
         symbolic: (n,) False where the text has too few symbols: the percentile becomes .5.
         answer_weight: (n,) a value of `ANSWER_WEIGHTS`.
+        extra: (n,) weighted sum of further z terms (`further_terms`); None: there are none.
     """
     z_depth = residual_z(np.log1p(depth), num_tokens, family)
     z_branch = residual_z(branch_density, num_tokens, family)
     z_loop = residual_z(loop_share, num_tokens, family)
     work = z_depth - BRANCH_PENALTY * z_branch.clip(0) - LOOP_PENALTY * z_loop.clip(0)
+    if extra is not None:
+        work = work + extra
     percentile = np.empty(len(work))
     decile = length_bins(num_tokens, LENGTH_BINS)
     for rows in _groups(tier, decile):
         percentile[rows] = (rankdata(work[rows]) - 0.5) / len(rows)
     return np.asarray(answer_weight * np.where(symbolic, percentile, SHRUNK))
+
+
+def further_terms(
+    weighted: Sequence[tuple[float, Array]], num_tokens: Array, family: Codes
+) -> Array:
+    """Return the sum of weight * z over further terms, (n,); higher teaches more.
+
+    Args:
+        weighted: (weight >= 0, values (n,)) per term; higher values teach more. A row whose value
+            is NaN gets z = 0, and the others' medians are taken without it.
+        num_tokens: (n,) length of the row.
+        family: (n,) as for `contributions`.
+    """
+    total = np.zeros(len(num_tokens))
+    for weight, value in weighted:
+        rows = np.flatnonzero(np.isfinite(value))
+        if weight > 0 and len(rows):
+            total[rows] += weight * residual_z(value[rows], num_tokens[rows], family[rows])
+    return total
 
 
 def residual_z(value: Array, num_tokens: Array, family: Codes) -> Array:

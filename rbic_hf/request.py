@@ -12,6 +12,7 @@ from rbic_hf.config import RbicConfig
 from rbic_hf.errors import ConfigError
 from rbic_hf.graders import Grader, GraderFunction, resolve_grader
 from rbic_hf.probers.columns import ColumnProber
+from rbic_hf.probers.likelihood import LikelihoodScorer
 from rbic_hf.protocols import Encoder, Prober
 from rbic_hf.store import default_cache_dir
 
@@ -35,6 +36,7 @@ class Request:
     with_generations: bool
     grader: Grader
     is_prober_ours: bool
+    proxy: str | Path | LikelihoodScorer | None = None
 
 
 def check_request(
@@ -48,6 +50,7 @@ def check_request(
     cache_dir: CacheDir = None,
     with_generations: bool = False,
     grader: GraderFunction | Grader | None = None,
+    proxy: str | Path | LikelihoodScorer | None = None,
 ) -> Request:
     """Return the request.
 
@@ -62,6 +65,8 @@ def check_request(
         engines.check_prober(prober)
     if prober is not None and not probe:
         raise ConfigError("probe=False runs no prober; leave out prober= or probe=False")
+    if proxy is not None and not isinstance(proxy, str | Path | LikelihoodScorer):
+        raise ConfigError(f"proxy={proxy!r} is not accepted; give a model id or a folder")
     return Request(
         config=config or RbicConfig(),
         encoder=encoder,
@@ -73,6 +78,7 @@ def check_request(
         with_generations=with_generations,
         grader=resolve_grader(grader),
         is_prober_ours=prober is None or isinstance(prober, str | Path),
+        proxy=proxy,
     )
 
 
@@ -89,6 +95,7 @@ class Provenance:
         num_probed: distinct questions whose rollouts were asked for.
         kappa: weight of the difficulty prior in rollouts; None when nothing was probed.
         selection: ratio, unit and method; empty for a scored dataset.
+        proxy: spec of the model that read the responses; None when none did.
     """
 
     config: dict[str, Any]
@@ -99,3 +106,4 @@ class Provenance:
     num_probed: int = 0
     kappa: float | None = None
     selection: dict[str, Any] = field(default_factory=dict)
+    proxy: dict[str, Any] | None = None

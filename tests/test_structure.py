@@ -36,7 +36,8 @@ STAGES = {
         "probers.chat_template",
         "probers.columns",
         "probers.loading",
-        "probers.ifd",
+        "probers.likelihood",
+        "probers.reasoning",
     },
     "grade": {"grading", "grading_numbers", "graders", "workers"},
     "difficulty": {"difficulty"},
@@ -171,7 +172,7 @@ def test_the_public_names_are_these() -> None:
         "ColumnProber", "ConfigError", "DataError", "Encoder", "HubError", "ModelError", "Prober",
         "RbicConfig", "RbicError", "Report", "Sample", "ServerProber", "TransformersProber",
         "VllmProber", "disable_pipe", "draw_pictures", "enable_pipe", "pipe", "rbic_refine",
-        "refine", "report", "score", "select", "transforms", "with_ifd",
+        "refine", "report", "score", "select", "transforms", "with_likelihoods",
     ]  # fmt: skip
     for name in rbic_hf.__all__:
         assert getattr(rbic_hf, name) is not None
