@@ -107,7 +107,9 @@ def terms_of(scorer: LikelihoodScorer, readings: list[formats.Reading]) -> Found
     found = []
     for start in range(0, len(texts), size):
         found += scorer._read(texts[start : start + size])
-        print(f"{start + size} of {len(texts)} texts, {time.monotonic() - started:.0f} s", flush=True)
+        print(
+            f"{start + size} of {len(texts)} texts, {time.monotonic() - started:.0f} s", flush=True
+        )
     given, alone = found[0::2], found[1::2]
     asked = [text.asked for text in texts[0::2]]
     terms: dict[str, Values] = {

@@ -54,7 +54,7 @@ def scorer_of(folder: Path, **options: Any) -> LikelihoodScorer:
 
 def ifd_of(scorer: LikelihoodScorer, questions: list[str], responses: list[str]) -> np.ndarray:
     pairs = zip(questions, responses, strict=True)
-    return ifd_of(scorer, [Passage(q, r, len(r), None) for q, r in pairs]).ifd
+    return scorer.score([Passage(q, r, len(r), None) for q, r in pairs]).ifd
 
 
 @pytest.fixture(scope="module")
@@ -273,14 +273,12 @@ def test_one_reading_serves_ifd_entropy_and_gain(tiny, monkeypatch) -> None:
         Passage("a b", "c " * 80, 150, "c"),  # the reasoning is cut by the window of 64
         Passage("a b", "c d", 2, "e " * (likelihood.MAX_ANSWER_TOKENS + 1)),
         Passage("a b", "c d", 2, "e " * 60),  # with prompt and cue longer than the window
-        Passage("a b", "c d", 2, "e" * 4000 + " " * 100_000),
     ],
 )
 def test_an_answer_that_does_not_fit_has_no_gain_and_its_neighbours_have(tiny, passage) -> None:
     found = scorer_of(tiny).score([ASKED[0], passage])
-    if len(str(passage.answer)) < 1000:
-        assert np.isnan(found.answer_gain).tolist() == [False, True]
-    assert np.isfinite(found.ifd).all() and np.isfinite(found.answer_gain[0])
+    assert np.isnan(found.answer_gain).tolist() == [False, True]
+    assert np.isfinite(found.ifd).all()
 
 
 def test_the_words_before_a_chinese_answer_are_chinese(tiny, monkeypatch) -> None:
@@ -288,7 +286,7 @@ def test_the_words_before_a_chinese_answer_are_chinese(tiny, monkeypatch) -> Non
     monkeypatch.setattr(likelihood, "_ids", lambda t, text: seen.append(text) or [4])
     scorer_of(tiny)._asked(Passage("a", "b", 0, "5", "zh"), 1, 1, 60)
     scorer_of(tiny)._asked(Passage("a", "b", 0, "5", "other"), 1, 1, 60)
-    assert seen[:2] == ["5", "\n\n答案是"] and seen[3:5] == [" 5", "\n\nThe answer is"]
+    assert seen[:2] == ["5", "\n\n答案是"] and seen[2:4] == [" 5", "\n\nThe answer is"]
 
 
 # --- entropy ----------------------------------------------------------------------------------
