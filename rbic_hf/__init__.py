@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rbic_hf.config import RbicConfig
     from rbic_hf.errors import ConfigError, DataError, HubError, ModelError, RbicError
     from rbic_hf.explanation import Explanation, explain
-    from rbic_hf.ifd_column import with_ifd
+    from rbic_hf.likelihood_columns import with_likelihoods
     from rbic_hf.picking import select
     from rbic_hf.pictures import draw as draw_pictures
     from rbic_hf.probers.columns import ColumnProber
@@ -61,7 +61,7 @@ __all__ = [
     "score",
     "select",
     "transforms",
-    "with_ifd",
+    "with_likelihoods",
 ]
 
 # name -> (module, name there); resolved at first use, so that the import stays light
@@ -88,7 +88,7 @@ _LAZY = {
     "report": ("reporting", "report"),
     "score": ("refinery", "score"),
     "select": ("picking", "select"),
-    "with_ifd": ("ifd_column", "with_ifd"),
+    "with_likelihoods": ("likelihood_columns", "with_likelihoods"),
 }
 
 

@@ -2,7 +2,8 @@
 
 Each order names every row once, so that any budget is a prefix of it. k-center: Gonzalez 1985,
 Sener & Savarese 2018. Prototypes of k-means: Sorscher et al. 2022. IFD: Li et al. 2023 ("From
-Quantity to Quality"). The random twin is in `selection.py`.
+Quantity to Quality"). The high-entropy sum (Li et al. 2026, arXiv 2605.22389) and the gain of the
+answer are picked from the top. The random twin is in `selection.py`.
 """
 
 from __future__ import annotations

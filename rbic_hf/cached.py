@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from rbic_hf import embed, grading
 from rbic_hf.graders import Grader
-from rbic_hf.probers.ifd import IfdScorer
+from rbic_hf.probers.likelihood import Likelihoods, LikelihoodScorer, Passage
 from rbic_hf.protocols import Encoder
 from rbic_hf.store import Store, content_key
 from rbic_hf.tokens import TokenCounter
@@ -94,30 +94,39 @@ def token_counts(
     return np.asarray(table["tokens"].to_numpy(), np.int64)
 
 
-def ifd(
-    scorer: IfdScorer,
+def likelihoods(
+    scorer: LikelihoodScorer,
     store: Store,
-    keys: Sequence[str],
-    questions: Sequence[str],
-    responses: Sequence[str],
-) -> npt.NDArray[np.float64]:
-    """Return the instruction-following difficulty of each row, (n,); NaN: not to be had."""
+    passages: Sequence[Passage],
+    *,
+    tell: Callable[[int, int], None] = lambda read, chars: None,
+) -> Likelihoods:
+    """Return the terms of each passage, (n,) each; NaN: not to be had.
+
+    `tell` is called after each batch that is read, with its passages and their characters.
+    """
 
     def compute(places: list[int]) -> Mapping[str, Any]:
-        scores = scorer.score([questions[i] for i in places], [responses[i] for i in places])
-        return {"ifd": pa.array(scores, pa.float64())}
+        found = scorer.score([passages[i] for i in places])
+        tell(len(places), sum(lengths[i] for i in places))
+        return {name: pa.array(values) for name, values in found._asdict().items()}
 
+    lengths = [len(p.question) + len(p.response) for p in passages]
+    keys = passage_keys(passages)
     if not keys:
-        return np.zeros(0)
+        return Likelihoods(*(np.zeros(0) for _ in Likelihoods._fields))
     table = remembered(
-        store,
-        keys,
-        compute,
-        batch_size=64,
-        desc="Scoring IFD",
-        lengths=[len(q) + len(r) for q, r in zip(questions, responses, strict=True)],
+        store, keys, compute, batch_size=64, desc="Reading responses", lengths=lengths
     )
-    return np.asarray(table["ifd"].to_numpy(), np.float64)
+    return Likelihoods(*(table[name].to_numpy() for name in Likelihoods._fields))
+
+
+def passage_keys(passages: Sequence[Passage]) -> list[str]:
+    """Return the content keys of passages: all that the scorer sees."""
+    return [
+        content_key(p.question, p.response, str(p.reasoning), p.answer or "", p.language)
+        for p in passages
+    ]
 
 
 def embeddings(

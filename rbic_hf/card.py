@@ -33,6 +33,8 @@ BASELINES = {
     "centroids": "those nearest to k-means centroids of their embeddings",
     "facility_location": "chosen to cover all questions (facility location)",
     "ifd": "those of the highest instruction-following difficulty",
+    "hes": "those where a small model is the most uncertain (high-entropy sum)",
+    "gain": "those whose reasoning helps a small model the most with the answer",
 }
 
 
@@ -138,7 +140,9 @@ def _rates(fault: Fault) -> tuple[str, str]:
 def _provenance(made: Provenance) -> list[tuple[str, str]]:
     lines: list[tuple[str, str]] = [("layout", escape(made.layout))]
     lines += [(name, escape(str(value))) for name, value in made.selection.items()]
-    for name, spec in (("encoder", made.encoder), ("prober", made.prober)):
+    for name, spec in (
+        ("encoder", made.encoder), ("prober", made.prober), ("proxy", made.proxy),
+    ):  # fmt: skip
         if spec:
             lines.append((name, escape(_named(spec, name))))
     student = made.student.get("student")

@@ -142,7 +142,8 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "rbic_novel_steps", "int32", "0 .. rbic_steps", "more steps",
-        "segments that do not repeat an earlier one. Null: set aside", refined=False,
+        "segments that do not say an earlier one again, in its words or its symbols. "
+        "Null: set aside", refined=False,
     ),
     Column(
         "rbic_width", "int32", ">= 0", "more side by side",
@@ -163,7 +164,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "rbic_loop_share", "float32", "0 .. 1", "more repetition",
-        "share of segments that repeat an earlier one. Null: set aside", refined=False,
+        "share of segments that repeat the words of an earlier one. Null: set aside", refined=False,
     ),
     Column(
         "rbic_tail_share", "float32", "0 .. 1", "more after the answer",
@@ -177,17 +178,23 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "rbic_branch_z", "float32", "any number", "more branching than usual at its length",
-        "the same of rbic_branch_density; above 0 a quarter of it is taken from the depth's. "
+        "the same of rbic_branch_density, at most 3; above 0 a quarter of it is taken from the "
+        "depth's. "
         "Null: set aside", refined=False,
     ),
     Column(
         "rbic_loop_z", "float32", "any number", "more repetition than usual at its length",
-        "the same of rbic_loop_share; above 0 half of it is taken from the depth's. "
+        "the same of rbic_loop_share, at most 3; above 0 half of it is taken from the depth's. "
         "Null: set aside", refined=False,
     ),
     Column(
+        "rbic_further_z", "float32", "any number", "teaches more",
+        "gain_weight and entropy_weight times the z of rbic_answer_gain and rbic_entropy, summed; "
+        "0 without them. Null: set aside", refined=False,
+    ),
+    Column(
         "rbic_percentile", "float32", "0 .. 1", "teaches more",
-        "place of the three z together among rows of the same tier and length decile. "
+        "place of all z together among rows of the same tier and length decile. "
         "Null: set aside", refined=False,
     ),
     Column(
@@ -211,10 +218,22 @@ COLUMNS: tuple[Column, ...] = (
         "Null: not readable",
     ),
     Column(
+        "rbic_answer_gain", "float32", "nats per token", "reasoning that helps more",
+        "log-probability of the answer given question and reasoning, up to where it is first "
+        "given, minus that given the question alone, per token of the answer, by a small model; "
+        "only with a proxy or after with_likelihoods. Null: set aside, no short answer, or longer "
+        "than the model reads", refined=False,
+    ),
+    Column(
+        "rbic_entropy", "float32", ">= 0, nats", "less certain",
+        "high-entropy sum: entropies of a small model's predictions of the response, over the .5 % "
+        "of its tokens where they are highest (at least one), summed; follows length. "
+        "Null: set aside, or the model cannot read it", refined=False,
+    ),
+    Column(
         "rbic_ifd", "float32", ">= 0", "less helped by its question",
         "instruction-following difficulty: perplexity of the response given the question over its "
-        "perplexity alone, by a small model; only after with_ifd. Null: set aside, or the model "
-        "cannot read it", refined=False,
+        "perplexity alone, by a small model. Null as rbic_entropy", refined=False,
     ),
     Column(
         "rbic_generations", "list<string>", "", "",

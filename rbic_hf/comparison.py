@@ -16,7 +16,7 @@ import pyarrow as pa
 from scipy.sparse import csr_array
 
 from rbic_hf import baselines, domains, facility_location, graph, selection, tables
-from rbic_hf.config import Method, RbicConfig
+from rbic_hf.config import PROXY_COLUMNS, Method, RbicConfig
 from rbic_hf.errors import DataError
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ _EMBEDDING_HELP = (
     "method={method!r} needs the column rbic_embedding: a scored dataset has it, a refined one "
     "with with_embeddings=True"
 )
-_IFD_HELP = (
-    "method='ifd' needs the column rbic_ifd: rbic_hf.with_ifd(scored) makes it with a small model, "
-    "and `rbic select --method ifd` calls that"
+_PROXY_HELP = (
+    "method={method!r} needs the column {column}: rbic_hf.with_likelihoods(scored) makes it with a "
+    "small model, and `rbic select --method {method}` calls that"
 )
 
 
@@ -79,10 +79,12 @@ def _places(
         return in_order(tokens)
     if method == "contribution":
         return baselines.top_first(tables.numbers_of(scored, "rbic_contribution")[clean])
-    if method == "ifd":
-        if "rbic_ifd" not in scored.column_names:
-            raise DataError(_IFD_HELP)
-        return baselines.ifd_order(tables.numbers_of(scored, "rbic_ifd")[clean])
+    if method in PROXY_COLUMNS:
+        column = PROXY_COLUMNS[method]
+        if column not in scored.column_names:
+            raise DataError(_PROXY_HELP.format(method=method, column=column))
+        by_value = baselines.ifd_order if method == "ifd" else baselines.top_first
+        return by_value(tables.numbers_of(scored, column)[clean])
     vectors = _vectors(scored, clean, method)
     if method == "facility_location":
         return _by_coverage(vectors, seed)

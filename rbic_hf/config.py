@@ -11,10 +11,13 @@ from rbic_hf.errors import ConfigError
 Unit = Literal["cost", "tokens", "rows"]
 Method = Literal[
     "rbic", "twin", "random", "random_rows", "longest", "shortest", "contribution", "k_center",
-    "centroids", "facility_location", "ifd",
+    "centroids", "facility_location", "ifd", "hes", "gain",
 ]  # fmt: skip
 UNITS: tuple[str, ...] = get_args(Unit)
 METHODS: tuple[str, ...] = get_args(Method)
+
+# The methods that pick by a column which a model fills by reading the responses.
+PROXY_COLUMNS = {"ifd": "rbic_ifd", "hes": "rbic_entropy", "gain": "rbic_answer_gain"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,10 @@ class RbicConfig:
             rows are left.
         contribution_weight: weight of the contribution against coverage when rows of one cell
             compete, >= 0.
+        gain_weight: weight in the contribution, beside the depth's 1, of how much a row's reasoning
+            helps the proxy with the answer, >= 0; above 0 a model reads every response.
+        entropy_weight: weight in the contribution of how uncertain the proxy is where it is the
+            most uncertain in the response, >= 0; above 0 a model reads every response.
         seed: the one seed of everything that is drawn.
     """
 
@@ -67,6 +74,8 @@ class RbicConfig:
     easy_weight: float = 0.6
     unsolved_cap: float = 0.15
     contribution_weight: float = 0.25
+    gain_weight: float = 0.0
+    entropy_weight: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -94,7 +103,13 @@ class RbicConfig:
         _number("tilt", self.tilt)
         for name in ("alpha", "easy_weight", "unsolved_cap"):
             _number(name, getattr(self, name), low=0, high=1)
-        _number("contribution_weight", self.contribution_weight, low=0)
+        for name in ("contribution_weight", "gain_weight", "entropy_weight"):
+            _number(name, getattr(self, name), low=0)
+
+    @property
+    def needs_proxy(self) -> bool:
+        """Whether the contribution has a term that a model computes."""
+        return self.gain_weight > 0 or self.entropy_weight > 0
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as a JSON-able dict."""

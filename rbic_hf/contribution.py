@@ -11,6 +11,7 @@ follows length: the deepest 16 % of rows hold 21-29 % of the tokens. Formulas of
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,12 +39,14 @@ class Terms:
         depth_z: (n,) robust z of log1p(depth) at the row's length; higher is deeper than usual.
         branch_z: (n,) of branch_density, at most 3; only above 0 it counts, against the row.
         loop_z: (n,) of loop_share; likewise.
-        percentile: (n,) in (0, 1), of the three together, within tier and length decile.
+        further_z: (n,) weighted sum of the terms that a model adds; 0 without one.
+        percentile: (n,) in (0, 1), of all together, within tier and length decile.
     """
 
     depth_z: Array
     branch_z: Array
     loop_z: Array
+    further_z: Array
     percentile: Array
 
 
@@ -56,6 +59,7 @@ def contributions(
     family: Codes,
     confidence: Array,
     answer_weight: Array,
+    extra: Array | None = None,
 ) -> Array:
     """Return each row's contribution in [0, 1], (n,); higher teaches more.
 
@@ -68,8 +72,9 @@ def contributions(
         family: (n,) language and kind of reasoning; medians are taken inside a family.
         confidence: (n,) in [0, 1], how far the text's symbols carry its depth; 0: nothing is known.
         answer_weight: (n,) a value of `ANSWER_WEIGHTS`.
+        extra: (n,) weighted sum of further z terms (`further_terms`); None: there are none.
     """
-    found = terms(depth, branch_density, loop_share, num_tokens, tier, family)
+    found = terms(depth, branch_density, loop_share, num_tokens, tier, family, extra)
     return weighted(found.percentile, confidence, answer_weight)
 
 
@@ -80,6 +85,7 @@ def terms(
     num_tokens: Array,
     tier: Codes,
     family: Codes,
+    extra: Array | None = None,
 ) -> Terms:
     """Return what contributions are made of, row by row; arguments as in `contributions`."""
     z_depth = residual_z(np.log1p(depth), num_tokens, family)
@@ -88,16 +94,37 @@ def terms(
         for share in (branch_density, loop_share)
     )
     work = z_depth - BRANCH_PENALTY * z_branch.clip(0) - LOOP_PENALTY * z_loop.clip(0)
+    further = np.zeros(len(work)) if extra is None else extra
+    work = work + further
     percentile = np.empty(len(work))
     decile = length_bins(num_tokens, LENGTH_BINS)
     for rows in _groups(tier, decile):
         percentile[rows] = (rankdata(work[rows]) - 0.5) / len(rows)
-    return Terms(z_depth, z_branch, z_loop, percentile)
+    return Terms(z_depth, z_branch, z_loop, further, percentile)
 
 
 def weighted(percentile: Array, confidence: Array, answer_weight: Array) -> Array:
     """Return contributions from percentiles, (n,): drawn to .5, then weighed by the answer."""
     return np.asarray(answer_weight * (MIDDLE + confidence * (percentile - MIDDLE)))
+
+
+def further_terms(
+    weighted: Sequence[tuple[float, Array]], num_tokens: Array, family: Codes
+) -> Array:
+    """Return the sum of weight * z over further terms, (n,); higher teaches more.
+
+    Args:
+        weighted: (weight >= 0, values (n,)) per term; higher values teach more. A row whose value
+            is NaN gets z = 0, and the others' medians are taken without it.
+        num_tokens: (n,) length of the row.
+        family: (n,) as for `contributions`.
+    """
+    total = np.zeros(len(num_tokens))
+    for weight, value in weighted:
+        rows = np.flatnonzero(np.isfinite(value))
+        if weight > 0 and len(rows):
+            total[rows] += weight * residual_z(value[rows], num_tokens[rows], family[rows])
+    return total
 
 
 def residual_z(value: Array, num_tokens: Array, family: Codes) -> Array:

@@ -40,7 +40,7 @@ _PHRASES: dict[int, str] = {
         |let's see|let's think|let's continue|let's proceed|let's move on|let's go on|now let's see
         |now let's think|now let's continue|now let's proceed|now let's move on|now let's go on
         |now, let's see|now, let's think|now, let's continue|now, let's move on|now, let's go on
-        |嗯|好的|好，|好。|让我|我们来看|继续""",
+        |again|嗯|好的|好，|好。|让我|我们来看|继续""",
     BRANCHES | REMARKS: "wait|hold on|hmm|hmmm|actually|but wait|等等|等一下",
     BRANCHES: """
         alternatively|however|on second thought|another way|another approach|another method

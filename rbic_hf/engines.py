@@ -19,7 +19,7 @@ from rbic_hf.config import RbicConfig
 from rbic_hf.embed import OpenVino, SentenceEncoder
 from rbic_hf.errors import ConfigError, ModelError
 from rbic_hf.probers import vllm_process
-from rbic_hf.probers.ifd import IfdScorer
+from rbic_hf.probers.likelihood import LikelihoodScorer
 from rbic_hf.probers.loading import best_device
 from rbic_hf.probers.local import TransformersProber
 from rbic_hf.probers.server import ServerProber
@@ -210,17 +210,19 @@ def resolve_student(student: str | Path | None) -> TokenCounter:
     return StudentTokens(folder, name=_name(student), revision=revision)
 
 
-def resolve_ifd_scorer(model: str | Path | None) -> IfdScorer:
-    """Return the scorer of instruction-following difficulty; None: the default prober's model.
+def resolve_proxy(model: str | Path | LikelihoodScorer | None) -> LikelihoodScorer:
+    """Return who reads the responses; None: the small model that is asked on a CPU.
 
     Raises:
         ModelError: the model is neither a folder nor to be had from the Hub.
     """
+    if isinstance(model, LikelihoodScorer):
+        return model
     if model is None:
-        folder, name, revision = _default(DEFAULT_PROBER_CPU, PACKAGED_PROBER, "IFD model")
+        folder, name, revision = _default(DEFAULT_PROBER_CPU, PACKAGED_PROBER, "proxy")
     else:
         (folder, revision), name = hub.resolve_model(str(model)), _name(model)
-    return IfdScorer(folder, name=name, revision=revision)
+    return LikelihoodScorer(folder, name=name, revision=revision)
 
 
 def probe_limit(config: RbicConfig, num_candidates: int, prober: Prober) -> int:

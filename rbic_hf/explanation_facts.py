@@ -23,6 +23,7 @@ from rbic_hf.plain_text import one_line
 Columns = Mapping[str, Any]
 
 LABEL_LENGTH = 60
+FURTHER_NOTE = "what a model says of the response, weighted (gain_weight, entropy_weight)"
 MOST_NAMED = 8  # rows of a duplicate group
 
 STATUS_MEANINGS = {
@@ -44,8 +45,8 @@ STATUS_MEANINGS = {
     "contaminated": "set aside: its question is a benchmark's; rbic_contaminated_by says whose",
     "not_embedded": "set aside: the encoder gave no usable vector for its question",
 }
-TERMS = ("rbic_depth_z", "rbic_branch_z", "rbic_loop_z", "rbic_percentile", "rbic_confidence",
-         "rbic_answer", "rbic_contribution")  # fmt: skip
+TERMS = ("rbic_depth_z", "rbic_branch_z", "rbic_loop_z", "rbic_further_z", "rbic_percentile",
+         "rbic_confidence", "rbic_answer", "rbic_contribution")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -111,14 +112,17 @@ def contribution_terms(columns: Columns) -> tuple[Term, ...]:
     weight = ANSWER_WEIGHTS.get(answer or "")
     if weight is None or any(value is None for value in values):
         return ()
-    depth, branch, loop, percentile, confidence, contribution = (float(v or 0) for v in values)
+    depth, branch, loop, further, percentile, confidence, contribution = (
+        float(v or 0) for v in values
+    )
     by_branch, by_loop = BRANCH_PENALTY * max(branch, 0), LOOP_PENALTY * max(loop, 0)
     drawn = MIDDLE + confidence * (percentile - MIDDLE)
     return (
         Term("z_depth", depth, _depth_note(columns, depth)),
         Term("branch penalty", by_branch, _penalty_note("branches", branch, BRANCH_PENALTY)),
         Term("loop penalty", by_loop, _penalty_note("repeats", loop, LOOP_PENALTY)),
-        Term("work", depth - by_branch - by_loop, "z_depth less the penalties"),
+        *([Term("model terms", further, FURTHER_NOTE)] if further else []),
+        Term("work", depth - by_branch - by_loop + further, "z_depth less the penalties"),
         Term("percentile", percentile, "of the work among rows of its tier and length decile"),
         Term("confidence", confidence, _confidence_note(confidence)),
         Term("drawn to the middle", drawn, ".5 + confidence × (percentile - .5)"),

@@ -50,7 +50,9 @@ def select(
             and lengths), "random" (random rows for the same amount), "random_rows" (that share of
             the rows, whatever they cost), "longest", "shortest", "contribution" (highest first),
             "k_center", "centroids" (nearest to k-means centroids), "facility_location" (coverage
-            alone), "ifd" (instruction-following difficulty; see `with_ifd`).
+            alone), and what a small model says of the responses (see `with_likelihoods`): "ifd"
+            (instruction-following difficulty), "hes" (high-entropy sum, highest first), "gain"
+            (of the reasoning for the answer, highest first).
         split: the split or splits of a DatasetDict to select from.
         seed: draws what is drawn.
         keep_all_rows: return every row, `rbic_status` saying which are "kept" and which are beyond

@@ -95,4 +95,5 @@ def _before_punctuation(text: str, end: int) -> int:
 def _shortened(text: str, limit: int) -> str:
     if width(text) <= limit:
         return text
-    return text[: _fitting(text, limit - 1)].rstrip() + ELLIPSIS
+    cut = text[: _fitting(text, limit - 1)].rstrip()
+    return cut + ELLIPSIS if width(cut) < limit else ELLIPSIS

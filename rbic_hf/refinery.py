@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from rbic_hf import (
     contribution,
@@ -27,13 +28,24 @@ from rbic_hf import (
 from rbic_hf.answers import check_answers
 from rbic_hf.benchmark_questions import Benchmarks
 from rbic_hf.complexity import as_columns, complexities
-from rbic_hf.config import METHODS, UNITS, Method, RbicConfig, Unit, check_choice, check_ratio
+from rbic_hf.config import (
+    METHODS,
+    PROXY_COLUMNS,
+    UNITS,
+    Method,
+    RbicConfig,
+    Unit,
+    check_choice,
+    check_ratio,
+)
 from rbic_hf.domains import Domains, knowledge_domains
 from rbic_hf.errors import ConfigError
 from rbic_hf.graders import Grader, GraderFunction
 from rbic_hf.leakage import without_copies, without_near_copies
+from rbic_hf.likelihood_columns import columns_of, read_responses
 from rbic_hf.pool import Pool, embed_pool, read_pool
 from rbic_hf.probers.columns import ColumnProber
+from rbic_hf.probers.likelihood import Likelihoods, LikelihoodScorer
 from rbic_hf.probing import Rollouts, probe_pool
 from rbic_hf.protocols import Encoder, Prober
 from rbic_hf.request import CacheDir, Provenance, Request, check_request
@@ -66,6 +78,7 @@ def refine(
     push_to: str | None = None,
     private: bool | None = None,
     token: str | bool | None = None,
+    proxy: str | Path | LikelihoodScorer | None = None,
 ) -> Any:
     """Return the part of a reasoning dataset that teaches the most for `ratio` of its cost.
 
@@ -100,6 +113,10 @@ def refine(
         push_to: repository to push the result to, with a card.
         private: whether that repository is private, if it is new.
         token: Hub token; None: the one that is logged in.
+        proxy: model id or folder that reads the responses, for the columns `rbic_answer_gain`,
+            `rbic_entropy` and `rbic_ifd`; they weigh in the contribution by the config's
+            `gain_weight` and `entropy_weight`. None: nobody, unless a weight is above 0; then the
+            small model that is asked on a CPU.
 
     Raises:
         ConfigError: an argument or setting that is not accepted.
@@ -119,9 +136,10 @@ def refine(
     check_ratio(ratio)
     check_choice("unit", unit, UNITS)
     check_choice("method", method, METHODS)
-    if method == "ifd":
+    if method in PROXY_COLUMNS and proxy is None:
         raise ConfigError(
-            "method='ifd' needs scores first: select(with_ifd(score(...)), method='ifd')"
+            f"method={method!r} needs a model that reads the responses: name it as proxy=, or "
+            f"select(with_likelihoods(score(...)), method={method!r})"
         )
     if push_to is not None and split is not None and not isinstance(split, str):
         raise ConfigError("push_to= takes one split; refine and push the others one by one")
@@ -138,6 +156,7 @@ def refine(
         with_generations=with_generations,
         grader=grader,
         benchmarks=benchmarks,
+        proxy=proxy,
     )
     made.selection = {"ratio": float(ratio), "unit": unit, "method": method}
     refined = picking.select(
@@ -176,6 +195,7 @@ def score(
     with_generations: bool = False,
     grader: GraderFunction | Grader | None = None,
     benchmarks: Benchmarks = None,
+    proxy: str | Path | LikelihoodScorer | None = None,
 ) -> Any:
     """Return every row with the rbic columns; `select` then takes any ratio without a model.
 
@@ -194,6 +214,7 @@ def score(
         with_generations=with_generations,
         grader=grader,
         benchmarks=benchmarks,
+        proxy=proxy,
     )
     return scored
 
@@ -226,7 +247,8 @@ def _score(dataset: Dataset, request: Request, made: Provenance) -> Dataset:
     gradient = _estimate(rollouts, pool, where, config, made)
     complexity = complexities(pool.readings)
     answers = check_answers(pool, request)
-    terms = _terms(complexity, gradient, pool)
+    likelihoods = _read_by_proxy(pool, request, made)
+    terms = _terms(complexity, gradient, pool, likelihoods, config)
     teaches = contribution.weighted(
         terms.percentile,
         np.array([c.confidence for c in complexity]),
@@ -248,19 +270,23 @@ def _score(dataset: Dataset, request: Request, made: Provenance) -> Dataset:
     columns.update({name: pool.spread(values) for name, values in of_clean.items()})
     columns["rbic_answer"] = pool.spread(answers)
     columns["rbic_contribution"] = pool.spread(teaches)
+    for name, values in ({} if likelihoods is None else columns_of(likelihoods)).items():
+        columns[name] = pool.spread(pa.array(values, from_pandas=True).to_pylist())
     return tables.with_columns(dataset, columns)
 
 
 def _with_named_engines(dataset: Dataset, request: Request) -> Request:
     """Find what is named before hours are spent on what comes first."""
-    encoder, prober = request.encoder, request.prober
+    encoder, prober, proxy = request.encoder, request.prober, request.proxy
     if isinstance(encoder, str | Path):
         encoder = engines.resolve_encoder(encoder)
     if isinstance(prober, str | Path) and prober != "auto":
         prober = engines.resolve_prober(prober, request.config)
     if isinstance(prober, ColumnProber):
         prober.check(dataset.column_names)
-    return replace(request, encoder=encoder, prober=prober)
+    if proxy is not None or request.config.needs_proxy:
+        proxy = engines.resolve_proxy(proxy)
+    return replace(request, encoder=encoder, prober=prober, proxy=proxy)
 
 
 def _estimate(
@@ -282,17 +308,35 @@ def _estimate(
     return found
 
 
+def _read_by_proxy(pool: Pool, request: Request, made: Provenance) -> Likelihoods | None:
+    if not isinstance(request.proxy, LikelihoodScorer):
+        return None
+    made.proxy = dict(request.proxy.spec)
+    return read_responses(pool.readings, request.proxy, request.cache_dir)
+
+
 def _terms(
-    complexity: list[steps.Complexity], gradient: difficulty.Difficulty | None, pool: Pool
+    complexity: list[steps.Complexity],
+    gradient: difficulty.Difficulty | None,
+    pool: Pool,
+    read: Likelihoods | None,
+    config: RbicConfig,
 ) -> contribution.Terms:
     kinds = [f"{r.language} {c.symbolic}" for r, c in zip(pool.readings, complexity, strict=True)]
+    family = _codes(kinds)
+    further = (
+        []
+        if read is None
+        else [(config.gain_weight, read.answer_gain), (config.entropy_weight, read.entropy)]
+    )
     return contribution.terms(
         depth=np.array([c.depth for c in complexity], float),
         branch_density=np.array([c.branch_density for c in complexity]),
         loop_share=np.array([c.loop_share for c in complexity]),
         num_tokens=pool.num_tokens,
         tier=np.zeros(len(kinds), np.int32) if gradient is None else gradient.tier,
-        family=_codes(kinds),
+        family=family,
+        extra=contribution.further_terms(further, pool.num_tokens, family) if further else None,
     )
 
 

@@ -13,6 +13,7 @@ from rbic_hf.config import RbicConfig
 from rbic_hf.errors import ConfigError
 from rbic_hf.graders import Grader, GraderFunction, resolve_grader
 from rbic_hf.probers.columns import ColumnProber
+from rbic_hf.probers.likelihood import LikelihoodScorer
 from rbic_hf.protocols import Encoder, Prober
 from rbic_hf.store import default_cache_dir
 
@@ -37,6 +38,7 @@ class Request:
     grader: Grader
     is_prober_ours: bool
     benchmarks: tuple[Benchmark, ...] = ()
+    proxy: str | Path | LikelihoodScorer | None = None
 
 
 def check_request(
@@ -51,6 +53,7 @@ def check_request(
     with_generations: bool = False,
     grader: GraderFunction | Grader | None = None,
     benchmarks: Benchmarks = None,
+    proxy: str | Path | LikelihoodScorer | None = None,
 ) -> Request:
     """Return the request, its benchmarks read.
 
@@ -66,6 +69,8 @@ def check_request(
         engines.check_prober(prober)
     if prober is not None and not probe:
         raise ConfigError("probe=False runs no prober; leave out prober= or probe=False")
+    if proxy is not None and not isinstance(proxy, str | Path | LikelihoodScorer):
+        raise ConfigError(f"proxy={proxy!r} is not accepted; give a model id or a folder")
     return Request(
         config=config or RbicConfig(),
         encoder=encoder,
@@ -78,6 +83,7 @@ def check_request(
         grader=resolve_grader(grader),
         is_prober_ours=prober is None or isinstance(prober, str | Path),
         benchmarks=benchmark_questions.load(benchmarks),
+        proxy=proxy,
     )
 
 
@@ -95,6 +101,7 @@ class Provenance:
         kappa: weight of the difficulty prior in rollouts; None when nothing was probed.
         selection: ratio, unit and method; empty for a scored dataset.
         benchmarks: name -> questions of the benchmarks that rows were compared with.
+        proxy: spec of the model that read the responses; None when none did.
     """
 
     config: dict[str, Any]
@@ -106,3 +113,4 @@ class Provenance:
     kappa: float | None = None
     selection: dict[str, Any] = field(default_factory=dict)
     benchmarks: dict[str, int] = field(default_factory=dict)
+    proxy: dict[str, Any] | None = None

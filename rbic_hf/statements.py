@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from rbic_hf.symbols import NAMES, SIGN_CODES, SYMBOL_CODES, WORD_CODES, At, Symbols, coded, symbols
+from rbic_hf.symbols import (
+    NAMES,
+    SIGN_CODES,
+    SYMBOL_CODES,
+    WORD_CODES,
+    At,
+    Symbols,
+    coded,
+    find_symbols,
+)
 
 _STOP_WORDS = frozenset(
     "the a an of is are to we in that and for this by number so therefore our have can be it each "
@@ -80,7 +89,7 @@ def read(segment: str, start: int = 0) -> Statement:
     is_formula = _is_formula(tokens, codes)
     if SYMBOL_CODES.isdisjoint(codes):
         return _FORMULA if is_formula else _PROSE
-    found = symbols(tokens, codes)
+    found = find_symbols(tokens, codes)
     if "=" in codes or "E" in codes:
         return _equation(tokens, codes, found, is_formula)
     mentions = found.mentions()

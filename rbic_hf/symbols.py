@@ -199,7 +199,7 @@ class Symbols(NamedTuple):
         return tuple(dict.fromkeys([name for _, name in self.numbers + self.variables]))
 
 
-def symbols(tokens: list[str], codes: str) -> Symbols:
+def find_symbols(tokens: list[str], codes: str) -> Symbols:
     """Return the symbols of tokens with these codes."""
     numbers: list[At] = []
     variables: list[At] = []

@@ -37,6 +37,8 @@ BAD: dict[str, list[Any]] = {
     "easy_weight": [None, *NO_SHARE],
     "unsolved_cap": [None, *NO_SHARE],
     "contribution_weight": [-0.1, math.inf, math.nan, None, "1", True],
+    "gain_weight": [-0.1, math.inf, math.nan, None, "1", True],
+    "entropy_weight": [-0.1, math.inf, math.nan, None, "1", True],
 }
 
 

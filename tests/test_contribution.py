@@ -11,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from rbic_hf.contribution import ANSWER_WEIGHTS, contributions, length_bins, residual_z, terms
+from rbic_hf.contribution import (
+    ANSWER_WEIGHTS,
+    contributions,
+    further_terms,
+    length_bins,
+    residual_z,
+    terms,
+)
 
 Array = npt.NDArray[np.float64]
 
@@ -84,7 +91,10 @@ def test_a_row_of_twice_the_depth_contributes_more() -> None:
 def test_a_row_of_more_branches_or_loops_contributes_less(column: str) -> None:
     rows = simulate(500)
     before = teach(500, **rows)
-    for row in np.flatnonzero((before > 0.2) & (before < 0.8))[:20]:
+    # where there is none of it yet: beyond three deviations more makes no difference
+    free = (before > 0.2) & (before < 0.8) & (rows[column] == 0)
+    assert free.sum() > 10
+    for row in np.flatnonzero(free)[:20]:
         changed = np.where(np.arange(500) == row, 1, rows[column])
         assert teach(500, **{**rows, column: changed})[row] < before[row]
 
@@ -217,3 +227,30 @@ def test_the_residual_has_no_trend_in_length() -> None:
 )
 def test_length_bins_are_quantiles_with_ties_together(lengths, bins: list[int]) -> None:
     assert length_bins(np.array(list(lengths), float), 10).tolist() == bins
+
+
+def test_further_terms_are_weighted_residual_zs_and_unknown_values_are_zero() -> None:
+    rng = np.random.default_rng(0)
+    tokens = np.exp(rng.normal(5, 1, 300)).round()
+    family = rng.integers(0, 2, 300).astype(np.int32)
+    gain, entropy = rng.normal(size=300), tokens + rng.normal(size=300)
+    gain[::7] = np.nan
+    known = np.isfinite(gain)
+    expected = 0.5 * residual_z(entropy, tokens, family)
+    expected[known] += 2 * residual_z(gain[known], tokens[known], family[known])
+    found = further_terms([(2.0, gain), (0.5, entropy)], tokens, family)
+    np.testing.assert_allclose(found, expected)
+    assert np.ptp(found) > 1
+    nothing = further_terms([(0.0, gain), (1.0, np.full(300, np.nan))], tokens, family)
+    assert not nothing.any()
+    assert further_terms([], tokens, family).tolist() == [0.0] * 300
+
+
+def test_the_extra_sum_joins_the_depth_before_rows_are_ranked() -> None:
+    depth = np.array([5.0, 1.0, 2.0, 3.0])
+    extra = np.array([0.0, 0.0, 100.0, 0.0])
+    found = teach(4, depth=depth, extra=extra)
+    np.testing.assert_allclose(found, [2.5 / 4, 0.5 / 4, 3.5 / 4, 1.5 / 4])
+    np.testing.assert_array_equal(
+        teach(4, depth=depth, extra=np.zeros(4)), teach(4, depth=depth, extra=None)
+    )

@@ -8,7 +8,8 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,19 @@ from datasets import (
 )
 
 import rbic_hf
-from rbic_hf import ConfigError, DataError, ModelError, RbicConfig, RbicError, rbic_refine
+from rbic_hf import (
+    ConfigError,
+    DataError,
+    ModelError,
+    RbicConfig,
+    RbicError,
+    engines,
+    rbic_refine,
+)
 from rbic_hf.columns import COLUMNS
+from rbic_hf.config import PROXY_COLUMNS
+from rbic_hf.probers.likelihood import Likelihoods, LikelihoodScorer, Passage
+from rbic_hf.refinery import score_with_provenance
 from rbic_hf.transforms import is_clean
 
 ON_REQUEST = ("rbic_generations", "rbic_ifd", "rbic_contaminated_by")
@@ -721,3 +733,72 @@ def test_pushing_several_splits_is_refused_before_anything_is_computed(dataset: 
     both = DatasetDict(a=dataset, b=dataset)
     with pytest.raises(ConfigError, match="one split"):
         rbic_refine(both, split=["a", "b"], encoder=Untouchable(), push_to="me/x", probe=False)
+
+
+class FakeProxy(LikelihoodScorer):
+    """Reads nothing: gain and entropy follow the question's length; no gain for every third."""
+
+    def __init__(self) -> None:
+        self.spec = {"proxy": "fake", "max_tokens": 1024}
+        self.num_asked = 0
+
+    def score(self, passages: Sequence[Passage]) -> Likelihoods:
+        self.num_asked += len(passages)
+        length = np.array([float(len(p.question)) for p in passages])
+        return Likelihoods(length, length, np.where(length % 3 == 0, np.nan, length), length)
+
+
+def test_a_proxy_without_weights_adds_its_columns_and_changes_nothing_else(
+    dataset: Dataset, scored: Dataset, encoder: WordEncoder, prober: TableProber
+) -> None:
+    proxy = FakeProxy()
+    told = rbic_hf.score(dataset, config=SMALL, encoder=encoder, prober=prober, proxy=proxy)
+    assert told.remove_columns(list(PROXY_COLUMNS.values())).to_list() == scored.to_list()
+    assert proxy.num_asked == scored.filter(is_clean).num_rows
+    for row in told.to_list():
+        if row["rbic_status"] != "clean":
+            assert row["rbic_entropy"] is row["rbic_answer_gain"] is row["rbic_ifd"] is None
+        else:
+            length = len(row["question"])
+            assert row["rbic_entropy"] == length
+            assert row["rbic_answer_gain"] == (None if length % 3 == 0 else length)
+    assert {told.features[c].dtype for c in PROXY_COLUMNS.values()} == {"float32"}
+
+
+@pytest.mark.parametrize("name", ["gain_weight", "entropy_weight"])
+def test_a_weight_puts_the_proxys_term_into_the_contribution(
+    dataset: Dataset, scored: Dataset, encoder: WordEncoder, prober: TableProber, name: str
+) -> None:
+    config = replace(SMALL, **{name: 1000.0})
+    told = rbic_hf.score(
+        dataset, config=config, encoder=encoder, prober=prober, proxy=FakeProxy()
+    ).filter(is_clean)
+    plain = scored.filter(is_clean)
+    assert told["rbic_contribution"] != plain["rbic_contribution"]
+    assert told["rbic_depth"] == plain["rbic_depth"]
+    refined = rbic_hf.refine(
+        dataset, 0.3, config=config, encoder=encoder, prober=prober, proxy=FakeProxy(), method="hes"
+    )
+    assert 0 < refined.num_rows < plain.num_rows
+
+
+def test_a_weight_without_a_proxy_asks_the_default_one(
+    dataset: Dataset, encoder: WordEncoder, prober: TableProber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy, asked = FakeProxy(), []
+    monkeypatch.setattr(engines, "resolve_proxy", lambda model: asked.append(model) or proxy)
+    config = replace(SMALL, gain_weight=0.5)
+    _, made = score_with_provenance(dataset, config=config, encoder=encoder, prober=prober)
+    assert asked == [None] and proxy.num_asked and made.proxy == proxy.spec
+    asked.clear()
+    _, made = score_with_provenance(dataset, config=SMALL, encoder=encoder, prober=prober)
+    assert asked == [] and made.proxy is None
+
+
+def test_a_proxy_that_is_not_there_is_found_out_before_anything_is_embedded(
+    dataset: Dataset, encoder: WordEncoder, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError):
+        rbic_hf.score(dataset, encoder=encoder, probe=False, proxy=tmp_path / "nothing")
+    with pytest.raises(ConfigError, match="proxy=7 is not accepted"):
+        rbic_hf.score(dataset, encoder=encoder, probe=False, proxy=7)  # type: ignore[arg-type]

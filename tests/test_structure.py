@@ -37,7 +37,8 @@ STAGES = {
         "probers.chat_template",
         "probers.columns",
         "probers.loading",
-        "probers.ifd",
+        "probers.likelihood",
+        "probers.reasoning",
     },
     "grade": {"grading", "grading_numbers", "graders", "workers"},
     "difficulty": {"difficulty"},
@@ -189,7 +190,7 @@ def test_the_public_names_are_these() -> None:
         "ModelError", "Prober", "RbicConfig", "RbicError", "Report", "Sample", "ServerProber",
         "TransformersProber", "VllmProber", "disable_pipe", "draw_pictures", "enable_pipe",
         "explain", "pipe", "rbic_refine", "refine", "report", "score", "select", "transforms",
-        "with_ifd",
+        "with_likelihoods",
     ]  # fmt: skip
     for name in rbic_hf.__all__:
         assert getattr(rbic_hf, name) is not None
