@@ -26,7 +26,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    parser = build_parser(_RUNS)
+    parser = build_parser(RUNS)
     arguments = parser.parse_args(argv)
     _set_up_output(arguments)
     try:
@@ -239,7 +239,7 @@ def _demo(args: argparse.Namespace) -> None:
     run_demo(args.out, ratio=args.ratio, say=_say, cache_dir=args.cache_dir)
 
 
-_RUNS = {
+RUNS = {
     "refine": _refine,
     "score": _score,
     "select": _select,

@@ -57,7 +57,7 @@ def digits(text: str) -> str:
     if text.isdigit():
         return text.lstrip("0") or "0"
     is_percent = text.endswith("%")
-    plain = text.rstrip("%s\\ \t").replace(",", "")
+    plain = text.rstrip("%\\ \t").replace(",", "")
     whole, _, decimals = plain.partition(".")
     decimals = decimals.rstrip("0")
     whole = whole.lstrip("0")

@@ -66,7 +66,7 @@ _TOKENS_KNOWN, _LONGEST_KNOWN = (
 _HAN_WORD = re.sub(f"[{numerals.HAN_NUMERALS}]", "", "".join(map(chr, range(0x4E00, 0xA000))))
 _TOKEN = re.compile(
     r"\\[A-Za-z]+"
-    r"|(?:[0-9]+(?:,[0-9]{3}(?![0-9]))*(?:\.[0-9]+)?|\.[0-9]+)(?:\s?\\?%|⁄[0-9]+|s(?![A-Za-z0-9_]))?"
+    r"|(?:[0-9]+(?:,[0-9]{3}(?![0-9]))*(?:\.[0-9]+)?|\.[0-9]+)(?:\s?\\?%|⁄[0-9]+)?"
     # no variable s in "let's"
     r"|[A-Za-z]+(?:_\{?[A-Za-z0-9]+\}?|[0-9]+|(?:(?<=[a-z]{2})-[a-z]{2,}|-[a-z]{5,})+)?"
     r"(?:['’](?:s|t|d|m|re|ve|ll)(?![A-Za-z]))?"
@@ -240,6 +240,8 @@ def _is_variable(tokens: list[str], codes: str, at: int) -> bool:
         if before in ("n", "c") and after in ("w", "h"):
             return False  # 15 a day
         return before in _MATHEMATICAL or after in _MATHEMATICAL
+    if tokens[at] == "s" and codes[at + 1 : at + 2] == "w" and tokens[at - 1][-1:] == "0":
+        return not tokens[at - 1].isdigit()  # "the 10s cancel"
     if tokens[at] in "xX" and 0 < at < len(tokens) - 1:
         return not (_is_factor(tokens[at - 1]) and _is_factor(tokens[at + 1]))
     return True

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from rbic_hf import cli, demo
+from rbic_hf.cli_parser import build_parser
 from rbic_hf.columns import as_markdown
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,7 +27,7 @@ NUMBER = re.compile(r"\d+")
 
 
 def test_every_python_block_shows_its_result() -> None:
-    assert len(EXAMPLES) == README.count("```python") == 2
+    assert len(EXAMPLES) == README.count("```python") == 3
 
 
 @pytest.mark.models
@@ -48,7 +49,7 @@ def test_the_examples_print_what_they_say(code: str, printed: str) -> None:
 def test_the_commands_are_accepted(command: str) -> None:
     words = shlex.split(command)
     if words[0] == "rbic":
-        assert cli._parser().parse_args(words[1:]).run
+        assert build_parser(cli.RUNS).parse_args(words[1:]).run
     elif words[0] == "make":
         assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
     else:
