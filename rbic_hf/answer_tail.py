@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from rbic_hf import numerals
 from rbic_hf.statements import read
 
 _ANSWERS = re.compile(r"\\boxed|\banswer\b|####|答案|故选|选", re.I)
 _DRESSING = re.compile(
     r"\\(?:boxed|text|mathrm|mathbf|mbox|left|right|displaystyle)(?![A-Za-z])|\\[()\[\],;! ]|[$*{}]"
 )
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_CORE = re.compile(r"[A-Za-z0-9\u4e00-\u9fff]+")
 _AROUND_SIGN = re.compile(r" ?([^\w\s]) ?")
 _THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
 
@@ -31,10 +34,15 @@ def tail_share(segments: Sequence[str], answer: str | None) -> float:
 def _first_reached(segments: Sequence[str], wanted: str) -> int | None:
     """Return the first segment that concludes with the answer, else the first that names it."""
     named = None
+    # what each segment is looked through for first: most do not hold it, and flattening is slow
+    name = numerals.digits(wanted) if _NUMBER.fullmatch(wanted) else wanted
+    core = max(_CORE.findall(wanted), key=len, default="")
     for at, part in enumerate(segments):
+        if core not in (part.replace(",", "") if "," in part else part):
+            continue
         if not _names(_flat(part), wanted):
             continue
-        if _ANSWERS.search(part) or wanted in read(part).value.split():
+        if _ANSWERS.search(part) or name in read(part).value.split():
             return at
         named = at if named is None else named
     return named

@@ -185,7 +185,9 @@ def _select(args: argparse.Namespace) -> None:
     out = output.folder_for(args.out, args.scored)
     scored = _load(source, args.split)
     column = PROXY_COLUMNS.get(args.method)
-    if column is not None and column not in scored.column_names:
+    if args.proxy and column is None:
+        raise ConfigError(f"--proxy goes with --method {', '.join(PROXY_COLUMNS)}")
+    if column is not None and (args.proxy or column not in scored.column_names):
         from rbic_hf.likelihood_columns import with_likelihoods
 
         scored = with_likelihoods(

@@ -44,7 +44,7 @@ COLUMNS: tuple[Column, ...] = (
         "not_embedded: set aside, and why",
     ),
     Column(
-        "rbic_contaminated_by", "string", "13-gram, copy or cosine, and NAME:ROW", "",
+        "rbic_contaminated_by", "string", "n-gram, copy or cosine, and NAME:ROW", "",
         "the benchmark question, by its row, that the question is a copy of, shares words in a row "
         "with (so many), or is nearly the same as by embedding; only with benchmarks=. Null: not "
         "set aside as contaminated", refined=False,

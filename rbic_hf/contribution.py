@@ -2,11 +2,12 @@
 
 contribution_i = v_i * (.5 + c_i * (p_i - .5))
 p_i            = percentile, within tier and length decile, of
-                 z_depth - .25 max(z_branch, 0) - .5 max(z_loop, 0)
-z_depth is the robust z of log1p(depth) minus its median at that length, per language and family;
-v = 1 for a verified answer, .9 for an unverifiable and .6 for a contradicted one; c, the share of
-the reasoning that symbols carry, draws what cannot be read for certain to the middle. Plain depth
-follows length: the deepest 16 % of rows hold 21-29 % of the tokens. Formulas of this project.
+                 z_depth - .25 max(z_branch, 0) - .5 max(z_loop, 0) + further_z
+with each penalised z at most 3, and further_z what a model adds (0 by default). z_depth is the
+robust z of log1p(depth) minus its median at that length, per language and family; v = 1 for a
+verified answer, .9 for an unverifiable and .6 for a contradicted one; c, the share of the reasoning
+that symbols carry, draws what cannot be read for certain to the middle. Plain depth follows length:
+the deepest 16 % of rows hold 21-29 % of the tokens. Formulas of this project.
 """
 
 from __future__ import annotations

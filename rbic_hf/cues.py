@@ -30,39 +30,41 @@ _PHRASES: dict[int, str] = {
     FOLLOWS: """
         this means|this gives|this implies|this shows|which means|which gives|which implies
         |that means|since|because|we get|we obtain|we find|we conclude|now we have|now we get
-        |substituting|plugging|simplifying|可得|得到|得|即|因为|由于""",
+        |substituting|plugging|simplifying|可得|可知|可见|得到|解得|整理得|化简得|移项得
+        |这意味着|这说明|也就是说|得|即|因为|由于|代入""",
     OPENS: """
         now|next|first|firstly|second|secondly|third|thirdly|after that|afterwards|subsequently
         |finally|lastly|let's|let us|let|given|in turn|首先|其次|然后|接着|接下来|随后|最后|最终
-        |设|令|已知|代入|the answer|the final answer|answer|final answer|答案|最终答案|故选""",
+        |设|令|已知|the answer|the final answer|answer|final answer|答案|最终答案|故选""",
     REMARKS: """
         okay|ok|alright|all right|well|yes|good|great|nice|perfect|let me|this is|that|so far
         |let's see|let's think|let's continue|let's proceed|let's move on|let's go on|now let's see
         |now let's think|now let's continue|now let's proceed|now let's move on|now let's go on
         |now, let's see|now, let's think|now, let's continue|now, let's move on|now, let's go on
         |again|嗯|好的|好，|好。|让我|我们来看|继续""",
-    BRANCHES | REMARKS: "wait|hold on|hmm|hmmm|actually|but wait|等等|等一下",
+    BRANCHES | REMARKS: "wait|hold on|hmm|hmmm|actually|but wait|等等|等一下|等一等|稍等",
     BRANCHES: """
         alternatively|however|on second thought|another way|another approach|another method
-        |or maybe|maybe|instead|otherwise|或者|另一种|换一种|但是|不过""",
+        |or maybe|maybe|instead|otherwise|或者|另一种|换一种|但是|不过|然而|可是|另外""",
     BRANCHES | RETRACTS: """
         no,|no that's|that's wrong|that is wrong|that's not right|that is not right
         |that's incorrect|that is incorrect|this is wrong|this is incorrect|scratch that
-        |i made a mistake|there is a mistake|there's a mistake|不对|错了|算错了|这不对|不正确""",
+        |i made a mistake|there is a mistake|there's a mistake|不对|不，|错了|算错了
+        |我算错了|这不对|这是错的|不正确""",
     BRANCHES | RESTARTS: """
         let me start over|let's start over|start over|starting over|let me redo|let's redo
-        |let me start again|let's start again|重新来|重新计算|重新算|从头""",
+        |let me start again|let's start again|重新来|重来|重新计算|重新算|从头""",
     BRANCHES | VERIFIES: """
         let me check|let me double-check|let me double check|let me verify|let me recheck
         |let me re-check|let me re-verify|let's check|let's double-check|let's double check
         |let's verify|let's recheck|double-check|double check|double-checking|checking
-        |再检查|再验算一下|再验算|再检验|让我检查|让我验证|让我再检查|让我再验算""",
+        |再检查|再验算一下|再验算|再检验|让我检查|让我验证|让我再检查|让我再验算
+        |让我们验证|让我们检查|我们来验证|我们来检查|我来验证|我来检查""",
     VERIFIES: "check|to check|to verify|verify|verification|as a check|验算|检验|验证|检查|经检验",
-    CASES | HEADS: "情况|情形",
     MERGES: """
         in both cases|in either case|in all cases|in every case|in any case|combining the cases
         |adding the cases|综上所述|综上|总之""",
-    HEADS: "计算|求出|确定|化简|列出|找出",
+    HEADS: "计算|求出|求解|求|确定|化简|列出|找出|联立",
     0: "故事|设备|设计|令人|即使|得分|好几|等等于|那么多",  # words that only look like one
 }
 
@@ -78,11 +80,19 @@ _DIRECTIVES = frozenset(
 DIRECTIVES = tuple(sorted(_DIRECTIVES))
 
 # A bullet, a number, bold marks: dressing before the first word. Bounded, so it stays linear.
-_LEAD = re.compile(r"[\s\-*#>•$]{0,8}(?:\(?[0-9]{1,2}[.)]\s{1,4})?\*{0,3}")
+_LEAD = re.compile(
+    r"[\s\-*#>•$]{0,8}(?:(?:\(?[0-9]{1,2}[.)]\s{1,4}|[0-9]{1,2}[、．]|（[0-9]{1,2}）)\s{0,4})?\*{0,3}"
+)
 _FIRST = re.compile(r"[A-Za-z]+(?:['’-][A-Za-z]+){0,2}|\\[A-Za-z]{1,12}|=>|[\u4e00-\u9fff∴⇒]")
 _GAP = re.compile(r"[\s,，:：…!]{0,8}")
-_NUMBERED = re.compile(r"(?:case|part|step)\s{1,3}\(?[0-9A-Za-z]{1,3}(?![0-9A-Za-z])", re.I)
+_NUMBERED = re.compile(
+    r"(?:(?P<case>case)|part|step)\s{1,3}\(?[0-9A-Za-z]{1,3}\)?(?![0-9A-Za-z])"
+    r"|(?P<zh>情况|情形)\s?[（(]?[0-9一二三四五六七八九十①-⑨]{1,2}[）)]?"
+    r"|第\s?[0-9一二三四五六七八九十]{1,3}\s?步|步骤\s?[0-9一二三四五六七八九十]{1,3}",
+    re.I,
+)
 _HEADING_LINE = re.compile(r"\s{0,8}(?:#{1,6}\s|\*\*[^*\n]{1,200}\*\*:?\s*$)")
+_NUMBERED_WORDS = frozenset({"case", "part", "step", "情", "第", "步"})
 _MOST_CUES = 4
 _LONGEST = 32  # characters of the longest phrase, and a little
 
@@ -148,10 +158,12 @@ def opening(segment: str) -> Opening:
             break
         first = first or kind
         flags |= kind
-        if kind & HEADS:
+        if kind & HEADS and word[0].lower() not in _NUMBERED_WORDS:
             break
         gap = _GAP.match(segment, end)
         at = gap.end() if gap else end
+        if kind & HEADS:
+            break
     if not first & HEADS and ("*" in segment[:lead] or "#" in segment[:lead]):
         marked = _of_markup(segment, lead)
         first, flags = marked or first, flags | marked
@@ -178,8 +190,10 @@ def _cue(segment: str, at: int, word: str) -> tuple[int, int]:
     if name in _DIRECTIVES:
         is_call = segment.startswith("(", end)
         return (0 if is_call or segment.startswith(" that", end) else HEADS), end
-    if name in ("case", "part", "step") and _NUMBERED.match(segment, at):
-        return (HEADS | CASES if name == "case" else HEADS), end
+    if name in _NUMBERED_WORDS and (numbered := _NUMBERED.match(segment, at)):
+        # up to the number's end: it is a label, not a symbol
+        is_case = numbered["case"] or numbered["zh"]
+        return (HEADS | CASES if is_case else HEADS), numbered.end()
     if name == "i" and segment[end : end + 2].strip(" ").islower():
         return REMARKS, end  # "I should be careful", not the variable of "i = 3"
     return 0, end

@@ -23,6 +23,7 @@ Floats = npt.NDArray[np.float32]
 
 # A benchmark question of fewer words than an n-gram has to be contained whole; one of fewer than
 # this says so little that only the same text counts.
+LONGEST_WHOLE = 64  # words of a question that has to be contained whole
 LEAST_WORDS = 8
 CHARACTERS_PER_WORD = 1.6  # of running Chinese text
 MOST_QUESTIONS = 10  # that share an n-gram which still is about what is asked
@@ -131,7 +132,8 @@ def _spans(benchmark: Sequence[str], ngram: int) -> dict[int, dict[str, int]]:
         telling = [run for run in _runs(text, length) if asked[run] <= MOST_QUESTIONS]
         # what a drawing shows is not among the words, so few words beside one are not the question
         is_whole = len(text) >= min(LEAST_WORDS, ngram) and "[asy]" not in benchmark[place].lower()
-        if not telling and (is_whole or len(text) >= length):
+        # each length is a pass over every row; what is longer is found as the same text, or by cosine
+        if not telling and (is_whole or len(text) >= length) and len(text) <= LONGEST_WHOLE:
             telling, length = [" ".join(text)], len(text)
         for run in telling:
             spans[length].setdefault(run, place)

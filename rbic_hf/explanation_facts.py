@@ -122,7 +122,7 @@ def contribution_terms(columns: Columns) -> tuple[Term, ...]:
         Term("branch penalty", by_branch, _penalty_note("branches", branch, BRANCH_PENALTY)),
         Term("loop penalty", by_loop, _penalty_note("repeats", loop, LOOP_PENALTY)),
         *([Term("model terms", further, FURTHER_NOTE)] if further else []),
-        Term("work", depth - by_branch - by_loop + further, "z_depth less the penalties"),
+        Term("work", depth - by_branch - by_loop + further, "the sum of the above"),
         Term("percentile", percentile, "of the work among rows of its tier and length decile"),
         Term("confidence", confidence, _confidence_note(confidence)),
         Term("drawn to the middle", drawn, ".5 + confidence × (percentile - .5)"),

@@ -50,6 +50,7 @@ VULGAR_FRACTIONS = "".join(_VULGAR)
 _LARGEST_PART = 20
 _MOST_DIGITS = 15  # longer digits are compared as they are
 _MOST_DECIMALS = 4
+_LONGEST_HAN = 24  # no number; a text of nothing but numerals must not make one that nobody prints
 
 
 def digits(text: str) -> str:
@@ -117,6 +118,8 @@ def _part(above: list[str], word: str) -> str | None:
 
 def in_han(text: str) -> str | None:
     """Return the name of a number in Chinese numerals, "三百二十" -> "320"; None: no number."""
+    if len(text) > _LONGEST_HAN:
+        return None
     whole, point, decimals = text.partition("点")
     if point and not decimals:
         return None

@@ -30,9 +30,11 @@ class Producers:
             at = self._last.get(symbol, self._elsewhere.get(symbol))
             if at is not None:
                 found.setdefault(at, symbol)
+        # several unknowns that are all solved are evaluated: "x + y = 21"
+        is_evaluated = len(statement.about) > 1 and self._solved.issuperset(statement.about)
         for symbol in statement.about:
             at = self._last.get(symbol)
-            if at is not None and symbol not in self._solved:
+            if at is not None and (is_evaluated or symbol not in self._solved):
                 found.setdefault(at, symbol)
         return found
 

@@ -124,6 +124,7 @@ class Graph:
         self._producers = Producers()
         self._references = References()
         self._previous: int | None = None  # the last segment with symbols
+        self._before_previous: int | None = None
         self._subject = ""  # of `_previous`
         self._standing: int | None = None  # the last block that is closed and not inert
         self._last_said: int | None = None  # the last one said, or said again
@@ -295,6 +296,8 @@ class Graph:
             self.blocks[self.block_of[self._last_said]].is_abandoned = True
             if self._last_said == self._previous:
                 self._producers.take_back()
+                self._previous = self._before_previous
+            self._subject = ""
 
     def _check(self, statement: Statement) -> None:
         """Add a segment that arrives at what is known: it depends on others, and none on it."""
@@ -305,14 +308,16 @@ class Graph:
         self, part: Part, opens: Opening, statement: Statement, *, is_filler: bool
     ) -> bool:
         block = self.blocks[-1]
+        if block.is_abandoned and statement.has_symbols:
+            return True
         is_heading = bool(opens.first & cues.HEADS)
         if is_heading or self._is_headed:
             return is_heading
         if opens.first & cues.REMARKS or is_filler:
             if not statement.has_symbols:
                 return False
-        elif opens.first & cues.OPENS:
-            return True
+        elif opens.first & cues.OPENS and not (statement.is_formula and statement.has_equation):
+            return True  # "so" before an equation makes no step of it that it was not without
         elif statement.is_formula:
             if self._goes_on(statement):
                 return False
@@ -393,6 +398,7 @@ class Graph:
             self.blocks[-1].results.update(statement.results)
         else:
             self.blocks[-1].told.update(statement.mentions)
+        self._before_previous = self._previous
         self._previous = self._last_said = self.blocks[-1].last = at
         if not statement.continues:
             self._subject = statement.subject if statement.has_equation else ""

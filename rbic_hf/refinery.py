@@ -108,8 +108,9 @@ def refine(
         grader: `(reference, answer) -> True, False or None`, run in killable processes; None:
             math-verify and the project's own rules.
         benchmarks: Hub ids, files, folders, datasets and lists of question texts; rows whose
-            question shares 13 words in a row with one of theirs, or is nearly the same by
-            embedding, are set aside as "contaminated", and `rbic_contaminated_by` says by what.
+            question shares `benchmark_ngram` words in a row with one of theirs (in Chinese 1.6
+            times as many characters), or is nearly the same by embedding, are set aside as
+            "contaminated", and `rbic_contaminated_by` says by what.
         push_to: repository to push the result to, with a card.
         private: whether that repository is private, if it is new.
         token: Hub token; None: the one that is logged in.
@@ -136,7 +137,7 @@ def refine(
     check_ratio(ratio)
     check_choice("unit", unit, UNITS)
     check_choice("method", method, METHODS)
-    if method in PROXY_COLUMNS and proxy is None:
+    if method in PROXY_COLUMNS and proxy is None and not (config and config.needs_proxy):
         raise ConfigError(
             f"method={method!r} needs a model that reads the responses: name it as proxy=, or "
             f"select(with_likelihoods(score(...)), method={method!r})"

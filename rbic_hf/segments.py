@@ -22,12 +22,17 @@ _FULL_WIDTH_SIGNS = "＝＋－＊／＜＞％．" + "".join(
 _FULL_WIDTH = re.compile(f"[{_FULL_WIDTH_SIGNS}]")
 _HALF_WIDTH = {code: code - 0xFEE0 for code in map(ord, _FULL_WIDTH_SIGNS)}
 _CALCULATOR_MARK = re.compile(r"<<[^<>\n]*>>")  # GSM8K repeats each result inside one
+# What stands around thoughts and answers (`thinking` tells them apart) is no part of a sentence.
 _MARKER = re.compile(
-    r"</?(?:think|thinking|thought|reasoning|answer|solution|seed:think)>"
-    r"|<\|(?:begin|end)_of_[a-z]{1,12}\|>|\[/?THINK\]|◁/?think▷"
+    r"<\s{0,2}/?\s{0,2}(?:think|thinking|thoughts?|reasoning|answer|solution|seed:think"
+    r"|longcat_think)(?:\s[^<>\n]{0,80})?\s{0,2}>"
+    r"|<\|[A-Za-z_]{1,24}\|>(?:(?:analysis|final|assistant)(?=<\|))?"
+    r"|\[/?THINK\]|◁/?think▷",
+    re.I,
 )
+_ENVIRONMENT = re.compile(r"\s*\\(?:begin|end)\{[a-z]{1,12}\*?\}(?:\{[^{}]{0,20}\})?\s*")
 _ENDS = re.compile(
-    r"[.?!][\"'”’)\]*]{0,4}\s+(?=[A-Z\\$*(“\"0-9])"
+    r"[.?!](?:[\"'”’)\]*$]|\\[)\]]){0,4}\s+(?=[A-Z\\$*(“\"0-9])"
     r"|[。！？；]"
     # a sentence that lost its full stop: "... = 7 eggs Calculate the price"
     r"|(?<=[0-9a-z$)\]}%²³°])\s(?=[A-Z][a-z'’]+[\s,])"
@@ -79,7 +84,7 @@ def cut(text: str) -> list[Part]:
         text = text.translate(_HALF_WIDTH)
     if "[asy]" in text:
         text = _without_drawings(text)
-    if "<" in text or "[THINK]" in text or "◁" in text:
+    if "<" in text or "THINK]" in text or "◁" in text:
         text = _MARKER.sub("\n", text)
     if "<<" in text:
         text = _CALCULATOR_MARK.sub("", text)
@@ -125,7 +130,11 @@ def _sentences(row: str) -> list[str]:
 
 def _keep(sentence: str, found: list[str]) -> None:
     pieces = _NEXT_EQUATION.split(sentence) if sentence.count("=") > 1 else [sentence]
-    found += [piece.strip() for piece in pieces if _SAYS_SOMETHING.search(piece)]
+    found += [
+        piece.strip()
+        for piece in pieces
+        if _SAYS_SOMETHING.search(piece) and not _ENVIRONMENT.fullmatch(piece)
+    ]
 
 
 def _is_end(row: str, start: int, end: re.Match[str]) -> bool:

@@ -143,7 +143,7 @@ def _equation(tokens: list[str], codes: str, found: Symbols, is_formula: bool) -
         _unique([variable for variable in defined if variable not in used]),
         _unique(value + defined + named),
         found.mentions(),
-        name or "".join(tokens[:first]).replace("$", ""),
+        name or _subject(tokens, codes, found, defined, first),
         name,
         " ".join(value),
         True,
@@ -152,6 +152,14 @@ def _equation(tokens: list[str], codes: str, found: Symbols, is_formula: bool) -
         is_formula,
         _identity(codes, found.all, first) if numbers or variables else "",
     )
+
+
+def _subject(tokens: list[str], codes: str, found: Symbols, defined: list[str], first: int) -> str:
+    """Return the left side of an equation by the names of its symbols: x for "We have $x_{}$"."""
+    if len(defined) == 1 and sum(at < first for at, _ in found.all) == 1:
+        return defined[0]
+    kept = (NAMES[t] for t, code in zip(tokens, codes[:first], strict=False) if code not in "m(,.x")
+    return "".join(kept)
 
 
 def _ends_of_equation(codes: str) -> tuple[int, int]:

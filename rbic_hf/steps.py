@@ -83,7 +83,7 @@ def measure(text: str, *, answer: str | None = None) -> Complexity:
     """Return the logical complexity of `text`; all zeros when it holds no segment.
 
     `text` is reasoning and solution as written: plain, LaTeX, Chinese, with code or without.
-    Repeating all of it leaves `depth` as it is. Never raises on any text.
+    Repeating all of it leaves `depth` as it is, unless it takes something back. Never raises.
     """
     return _complexity(_read(text), answer)[0]
 

@@ -103,15 +103,15 @@ class _Codes(dict[str, str]):
 
 
 def _classify(token: str) -> tuple[str, str]:
+    first = token[0]
+    if "0" <= first <= "9" or (first == "." and len(token) > 1):  # first: most new tokens are
+        return _number(numerals.fraction(token) if "⁄" in token else numerals.digits(token))
     if token in _SIGNS:
         return _SIGNS[token], _SAME_SIGN.get(token, token)
     if token in _GREEK or token in _GREEK_LETTERS:
         return "v", "\\" + _GREEK_LETTERS.get(token, token[1:])
-    first = token[0]
     if first == "\\":
         return ("x" if len(token) > 1 else "m"), token
-    if "0" <= first <= "9" or (first == "." and len(token) > 1):
-        return _number(numerals.fraction(token) if "⁄" in token else numerals.digits(token))
     if token in numerals.VULGAR_FRACTIONS:
         return _number(numerals.fraction(token))
     if first in numerals.HAN_NUMERALS:

@@ -99,6 +99,12 @@ def test_chinese_parts_have_the_name_of_their_fraction(text: str, name: str | No
     assert numerals.in_han_parts(text) == name
 
 
+def test_numerals_without_end_are_no_number() -> None:
+    for text in ("一" * 5000, "一万" * 5000, "九" * 25):
+        assert numerals.in_han(text) is None
+    assert numerals.in_han_parts("一" * 6 + "分之一") is not None
+
+
 def test_a_fraction_below_one_in_small_parts_is_a_number_and_others_are_divided() -> None:
     assert numerals.is_number("3", "4")
     assert not numerals.is_number("48", "2")

@@ -139,6 +139,21 @@ GRAPHS = {
         3,
         [(), (0,), (), (0,), (3,), ()],
     ),
+    "a correction is a step of its own": (
+        "x = 5.\nSo y = x + 1 = 6.\nNo, that's wrong.\ny = x + 2 = 7.",
+        2,
+        [(), (0,), (), (0,)],
+    ),
+    "a correction in the same line": (
+        "x = 5.\nSo y = x + 1 = 6.\nNo, that's wrong, y = x + 2 = 7.",
+        2,
+        [(), (0,), (0,)],
+    ),
+    "unknowns that are solved are evaluated": (
+        "x + 5 = 12\nx = 7\ny = 2x\ny = 14\nx + y = 21",
+        4,  # y = 14 works y = 2x out
+        [(), (0,), (1,), (2,), (1, 3)],
+    ),
     "a chain that is given up does not count": (
         "3 * 4 = 12\n12 + 5 = 17\n17 * 3 = 51\nLet me start over.\n3 * 6 = 18",
         1,
@@ -216,6 +231,69 @@ def test_english_and_chinese_twins_have_equal_depth(english, chinese):
     ours, theirs = measure(english), measure(chinese)
     assert (ours.depth, ours.symbolic) == (theirs.depth, theirs.symbolic)
     assert ours.depth >= 2
+
+
+SYSTEM = "x_1 + 5 = 12\nx_1 = 7\nx_2 = 2x_1\nx_2 = 14\nx_1 + x_2 = 21\nx_2 - x_1 = 7"
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda line: line.replace("x_1", "x_{1}").replace("x_2", "x_{2}"),
+        lambda line: line.replace("x_1", "α").replace("x_2", "β"),
+        lambda line: line.replace("x_1", r"\alpha").replace("x_2", r"\beta"),
+        lambda line: f"${line}$",
+        lambda line: rf"\({line}\)",
+        lambda line: rf"\[{line}\]",
+        lambda line: f"`{line}`",
+        lambda line: f"We have {line}",
+        lambda line: f"So {line}",
+        lambda line: f"接下来，{line}",
+        lambda line: f"- {line}",
+        lambda line: line.replace("=", "&=") + r" \\",
+    ],
+)
+def test_typography_and_conclusions_buy_no_depth(write):
+    written = "\n".join(write(line) for line in SYSTEM.split("\n"))
+    assert measure(written).depth == measure(SYSTEM).depth == 5
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "Step 3: ",
+        "Case 3: ",
+        "Part 3: ",
+        "情况3：",
+        "第3步：",
+        "步骤3：",
+        "3. ",
+        "3、",
+        "（3）",
+        "### 3. ",
+    ],
+)
+def test_the_number_of_a_step_is_no_symbol(label):
+    assert measure(f"There are 30 boxes.\n30 / 10 = 3\n{label}y = 40 - 5 = 35").depth == 1
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing"),
+    [
+        ("<think>", "</think>"),
+        ("<Think>", "</Think>"),
+        ("< think >", "</ think >"),
+        ("<thoughts>", "</thoughts>"),
+        ("<longcat_think>", "</longcat_think>"),
+        ("<|START_THINKING|>", "<|END_THINKING|>"),
+        ("<|begin_of_thought|>", "<|end_of_thought|>"),
+        ("[THINK]", "[/THINK]"),
+        ("◁think▷", "◁/think▷"),
+    ],
+)
+def test_markers_of_thinking_are_no_part_of_it(opening, closing):
+    text = f"{opening}x = 5.\nSo y = 3x = 15.{closing}y + 6 = 21"
+    assert measure(text) == measure("x = 5.\nSo y = 3x = 15.\ny + 6 = 21")
 
 
 def test_renaming_variables_leaves_the_graph_unchanged():
@@ -351,6 +429,7 @@ def test_a_text_without_segments_is_all_zeros(text):
         (r"$\boxed{\frac{1}{3}}$" + "\n" + "a" * 21, r"\frac{1}{3}", 0.5),
         ("1,200 is the answer\n" + "a" * 19, "1200", 0.5),
         ("x = 12.5\nabcdefgh", "12", 0.0),
+        ("12.5 cats\n5 * 2.5 = 12.5\nabcdefghij", "12.5", 10 / 33),
         ("故选：B。\n以上六个字", "B", 0.5),
     ],
 )

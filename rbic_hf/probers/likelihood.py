@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from rbic_hf.errors import ConfigError
 from rbic_hf.model_folders import folder_revision
 from rbic_hf.probers.chat_template import PromptTokens
 from rbic_hf.probers.loading import best_device, load_model
@@ -144,6 +145,12 @@ class LikelihoodScorer:
         hes_share: float = HES_SHARE,
     ) -> None:
         self._device = device
+        if not 0 < hes_share <= 1:
+            raise ConfigError(
+                f"hes_share={hes_share!r} is not accepted; give a number > 0 and <= 1"
+            )
+        if max_tokens is not None and max_tokens < 1:
+            raise ConfigError(f"max_tokens={max_tokens!r} is not accepted; give a number >= 1")
         self.spec: Mapping[str, Any] = {
             "proxy": name,
             "revision": revision or folder_revision(folder),
