@@ -226,9 +226,16 @@ def _explain(args: argparse.Namespace) -> None:
     from rbic_hf import explanation, output
 
     output.check_files(args.html, args.svg)
-    scored = _load(_inside(args.scored, "scored"), args.split)
+    # what `rbic select` wrote has no scored part
+    source = _inside(_inside(args.scored, "scored"), "refined")
+    scored = _load(source, args.split)
     found = explanation.explain(scored, args.row, key=args.key, columns=_columns(args))
     _say(found.as_text(show_all=args.all))
+    refined = Path(args.scored).expanduser() / "refined"
+    if source.endswith("scored") and refined.is_dir():
+        key = args.key or scored[args.row]["rbic_key"]
+        is_kept = key in set(_load(str(refined), args.split)["rbic_key"])
+        _say(f"\nin {refined}: {'kept' if is_kept else 'not kept'}")
     for path, rendered in ((args.html, found.as_html), (args.svg, found.as_svg)):
         if path:
             path.write_text(rendered(), "utf-8")

@@ -136,7 +136,8 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "rbic_confidence", "float32", "0 .. 1", "more certain depth",
-        "share of the reasoning that numbers and variables carry; 0: too few to follow (general "
+        "share of the reasoning that numbers and variables carry, among its steps and at most "
+        "twice that among all but filler; 0: too few to follow (general "
         "prose), depth counts segments linked by a connective and the contribution is shrunk to "
         ".5. Null: set aside",
     ),
@@ -178,13 +179,13 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "rbic_branch_z", "float32", "any number", "more branching than usual at its length",
-        "the same of rbic_branch_density, at most 3; above 0 a quarter of it is taken from the "
+        "the same of rbic_branch_density, from -3 to 3; above 0 a quarter of it is taken from the "
         "depth's. "
         "Null: set aside", refined=False,
     ),
     Column(
         "rbic_loop_z", "float32", "any number", "more repetition than usual at its length",
-        "the same of rbic_loop_share, at most 3; above 0 half of it is taken from the depth's. "
+        "the same of rbic_loop_share, from -3 to 3; above 0 half of it is taken from the depth's. "
         "Null: set aside", refined=False,
     ),
     Column(

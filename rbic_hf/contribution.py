@@ -25,7 +25,9 @@ Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int32]
 
 BRANCH_PENALTY, LOOP_PENALTY = 0.25, 0.5
-MOST_PENALISED = 3.0  # where hardly a row loops, one that does a little would be ten deviations off
+# Where hardly a row loops, one that does a little would be ten deviations off: one segment in
+# twenty is a deviation at least, and three are the most that count.
+LEAST_SPREAD, MOST_PENALISED = 0.05, 3.0
 ANSWER_WEIGHTS = {"verified": 1.0, "unverifiable": 0.9, "contradicted": 0.6}
 LENGTH_BINS = 10
 LEAST_PER_BIN = 10
@@ -38,7 +40,7 @@ class Terms:
 
     Attributes:
         depth_z: (n,) robust z of log1p(depth) at the row's length; higher is deeper than usual.
-        branch_z: (n,) of branch_density, at most 3; only above 0 it counts, against the row.
+        branch_z: (n,) of branch_density, from -3 to 3; only above 0 it counts, against the row.
         loop_z: (n,) of loop_share; likewise.
         further_z: (n,) weighted sum of the terms that a model adds; 0 without one.
         percentile: (n,) in (0, 1), of all together, within tier and length decile.
@@ -91,7 +93,7 @@ def terms(
     """Return what contributions are made of, row by row; arguments as in `contributions`."""
     z_depth = residual_z(np.log1p(depth), num_tokens, family)
     z_branch, z_loop = (
-        np.minimum(residual_z(share, num_tokens, family), MOST_PENALISED)
+        residual_z(share, num_tokens, family, LEAST_SPREAD).clip(-MOST_PENALISED, MOST_PENALISED)
         for share in (branch_density, loop_share)
     )
     work = z_depth - BRANCH_PENALTY * z_branch.clip(0) - LOOP_PENALTY * z_loop.clip(0)
@@ -128,12 +130,12 @@ def further_terms(
     return total
 
 
-def residual_z(value: Array, num_tokens: Array, family: Codes) -> Array:
+def residual_z(value: Array, num_tokens: Array, family: Codes, least_spread: float = 0.0) -> Array:
     """Return the robust z of `value` minus its median at the row's length, within a family.
 
     Lengths are compared in up to ten bins of at least ten rows. The scale is the family's median
     absolute residual; where more than half of the residuals are 0 it is their standard deviation,
-    and the z is 0 when there is no spread at all.
+    and the z is 0 when there is no spread at all. A scale below `least_spread` is raised to it.
     """
     z = np.zeros(len(value))
     for rows in _groups(family):
@@ -143,7 +145,7 @@ def residual_z(value: Array, num_tokens: Array, family: Codes) -> Array:
             residual[members] -= np.median(residual[members])
         scale = 1.4826 * np.median(np.abs(residual))
         scale = scale if scale > 1e-9 else residual.std()
-        z[rows] = residual / scale if scale > 1e-9 else 0.0
+        z[rows] = residual / max(scale, least_spread) if scale > 1e-9 else 0.0
     return z
 
 

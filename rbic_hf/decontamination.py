@@ -132,7 +132,7 @@ def _spans(benchmark: Sequence[str], ngram: int) -> dict[int, dict[str, int]]:
         telling = [run for run in _runs(text, length) if asked[run] <= MOST_QUESTIONS]
         # what a drawing shows is not among the words, so few words beside one are not the question
         is_whole = len(text) >= min(LEAST_WORDS, ngram) and "[asy]" not in benchmark[place].lower()
-        # each length is a pass over every row; what is longer is found as the same text, or by cosine
+        # each length is a pass over every row; a longer one is found as the same text, or by cosine
         if not telling and (is_whole or len(text) >= length) and len(text) <= LONGEST_WHOLE:
             telling, length = [" ".join(text)], len(text)
         for run in telling:

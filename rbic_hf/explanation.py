@@ -211,9 +211,18 @@ def _place(dataset: Dataset, row: int, scores: Mapping[str, Any]) -> Place | Non
         num_ranked=int(np.isfinite(rank).sum()),
         kept_from=kept_from,
         is_selection=is_selection,
+        in_domain=_in_domain(dataset, row, rank),
         last_kept=len(kept) - 1 if by_rank else None,
         group=_group(dataset, row, scores, rank, status),
     )
+
+
+def _in_domain(dataset: Dataset, row: int, rank: Any) -> tuple[int, int] | None:
+    if not np.isfinite(rank[row]) or "rbic_domain" not in dataset.column_names:
+        return None
+    domain = tables.numbers_of(dataset, "rbic_domain")
+    of_domain = rank[(domain == domain[row]) & np.isfinite(rank)]
+    return int((of_domain < rank[row]).sum()), len(of_domain)
 
 
 def _group(

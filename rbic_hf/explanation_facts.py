@@ -17,6 +17,7 @@ from rbic_hf.contribution import (
     BRANCH_PENALTY,
     LOOP_PENALTY,
     MIDDLE,
+    MOST_PENALISED,
 )
 from rbic_hf.plain_text import one_line
 
@@ -24,11 +25,16 @@ Columns = Mapping[str, Any]
 
 LABEL_LENGTH = 60
 FURTHER_NOTE = "what a model says of the response, weighted (gain_weight, entropy_weight)"
+ANSWER_NOTES = {
+    "verified": "verified",
+    "unverifiable": "unverifiable: there is no other answer to hold it against, or nobody can say",
+    "contradicted": "contradicted by the reference",
+}
 MOST_NAMED = 8  # rows of a duplicate group
 
 STATUS_MEANINGS = {
     KEPT: "kept: it is in the refined dataset",
-    CLEAN: "usable; which ratio keeps it is said by its rank",
+    CLEAN: "usable; its rank says which ratio keeps it",
     BUDGET: "usable, but not kept: it lies beyond the budget",
     "duplicate": "set aside: question, response and reference are those of an earlier row",
     "no_question": "set aside: it has no question",
@@ -58,6 +64,7 @@ class Place:
         kept_from: unit -> smallest ratio at which `select` keeps the row, 0 for every ratio; empty
             where it has no rank or the pool is not here.
         is_selection: the rows are a selection without the rows that were not kept.
+        in_domain: ranked rows of its domain before it, and in all; None where it has no rank.
         last_kept: the largest rank that was kept, where rows are marked kept or not, and all
             smaller ranks were kept too; else None.
         group: other rows of its duplicate group, as (row, rank or None), best rank first.
@@ -66,6 +73,7 @@ class Place:
     num_ranked: int
     kept_from: Mapping[str, float]
     is_selection: bool
+    in_domain: tuple[int, int] | None
     last_kept: int | None
     group: Sequence[tuple[int, int | None]]
 
@@ -126,8 +134,8 @@ def contribution_terms(columns: Columns) -> tuple[Term, ...]:
         Term("percentile", percentile, "of the work among rows of its tier and length decile"),
         Term("confidence", confidence, _confidence_note(confidence)),
         Term("drawn to the middle", drawn, ".5 + confidence × (percentile - .5)"),
-        Term("answer weight", weight, f"its final answer is {answer}"),
-        Term("contribution", contribution, "answer weight × the line before the last"),
+        Term("answer weight", weight, f"its final answer is {ANSWER_NOTES[answer or '']}"),
+        Term("contribution", contribution, "drawn to the middle × answer weight"),
     )
 
 
@@ -141,6 +149,8 @@ def verdict(columns: Columns, place: Place | None) -> tuple[str, ...]:
         said += _rank_sentences(columns, place)
     elif status == "duplicate" and place is not None and place.group:
         said.append(f"the row that stands for it: {_named_rows(place.group)}")
+    elif by := word(columns, "rbic_contaminated_by"):
+        said.append(f"found by {by}")
     elif status == "too_long" and (tokens := number(columns, "rbic_tokens")) is not None:
         said.append(f"{tokens:,.0f} tokens")
     return (*said, *_difficulty(columns), *_domain(columns), *_cost(columns))
@@ -161,10 +171,21 @@ def _rank_sentences(columns: Columns, place: Place | None) -> list[str]:
         return [_instead(place)] if "rbic_rank" in columns else []
     if place is None:
         return [f"rank {rank:,.0f} in the pick order (0 is picked first)"]
-    said = f"rank {rank:,.0f} of {place.num_ranked:,} in the pick order (0 is picked first)"
     if place.is_selection:
-        return [f"{said}; the rows that were not kept are not here, so its ratio cannot be told"]
+        return [
+            f"rank {rank:,.0f} in the pick order of its pool (0 is picked first); the rows that "
+            "were not kept are not here, so whether the rank kept it, and from which ratio on, "
+            "cannot be told: explain it in the scored dataset"
+        ]
+    said = f"rank {rank:,.0f} of {place.num_ranked:,} in the pick order (0 is picked first)"
     found = [f"{said}: {_ratios(place.kept_from)}"]
+    if place.in_domain is not None:
+        before, total = place.in_domain
+        found.append(
+            f"{before:,} of the {total:,} ranked rows of its domain are picked before it: cells of "
+            "domain, tier and length take turns, and in a cell coverage counts beside the "
+            "contribution (RbicConfig.contribution_weight)"
+        )
     if place.last_kept is not None:
         found.append(f"the budget ended after rank {place.last_kept:,}")
     if others := place.group:
@@ -240,7 +261,8 @@ def _depth_note(columns: Columns, z: float) -> str:
 def _penalty_note(what: str, z: float, weight: float) -> str:
     if z <= 0:
         return f"no more {what} than usual (z {z:.3f}); fewer are no merit"
-    return f"{weight:g} × z {z:.3f}: more {what} than usual at its length"
+    most = ", the most that counts" if z >= MOST_PENALISED else ""
+    return f"{weight:g} × z {z:.3f}{most}: more {what} than usual at its length"
 
 
 def _confidence_note(confidence: float) -> str:

@@ -21,7 +21,10 @@ SEGMENT_LENGTH = 76
 MOST_SEGMENTS = 40  # of a trace that is shown whole; more are folded around the chain
 
 MARKS = {"words": ".", "repeat": "~", "check": "?"}
-LEGEND = "* on the longest chain, ~ repeat, ? check, . words, x taken back; <- what it builds on"
+LEGEND = (
+    "* on the longest chain (several segments can be one step), ~ repeat, ? check, . words,\n"
+    "    x taken back; <- what it builds on"
+)
 LANGUAGES = {"en": "English", "zh": "Chinese"}
 SHARES = ("branch_density", "loop_share", "tail_share", "confidence")
 
@@ -93,7 +96,8 @@ def _reasoning(trace: Trace, *, show_all: bool) -> list[str]:
     if shown.folded:
         of_chain = f", {shown.chain_folded:,} of the chain among them" if shown.chain_folded else ""
         lines.append(
-            f"  folded: {counted(shown.folded)}{of_chain}; every segment: --all, show_all=True"
+            f"  folded: {counted(shown.folded)}{of_chain}; every segment: --all, or "
+            "as_text(show_all=True)"
         )
     return lines
 

@@ -72,8 +72,8 @@ def recognise(
 def question_columns(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Layout:
     """Return where a benchmark keeps its questions; it may have nothing else.
 
-    A layout that is known, else the one column with a question's name, else the only column of
-    text. A `body` (SVAMP, ASDiv) comes before its question.
+    A layout that is known, else the one column with a question's name, else `text`. A `body`
+    (SVAMP, ASDiv) comes before its question.
 
     Raises:
         DataError: no column is clearly the question.
@@ -83,14 +83,13 @@ def question_columns(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) 
     try:
         found = dict(recognise(columns, rows).columns)
     except DataError:
-        named = table.find(_QUESTIONS)
-        texts = [c for c in table.columns if any(isinstance(v, str) for v in table.values(c))]
-        if len(named or texts) != 1:
+        named = table.find(_QUESTIONS) or table.find(["text"])
+        if len(named) != 1:
             raise DataError(
                 f"none of the columns {table.columns} is clearly the question; call one of them "
                 f"{' or '.join(repr(name) for name in _QUESTIONS)}"
             ) from None
-        found = {"question": (named or texts)[0]}
+        found = {"question": named[0]}
     if body and found.get("question") not in (None, body):
         found["question"], found["context"] = body, found["question"]
     roles = [role for role in ROLES if role in ("question", "context", "conversation")]

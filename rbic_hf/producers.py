@@ -18,6 +18,7 @@ class Producers:
         self._before_cases: dict[str, int] | None = None
         self._elsewhere: dict[str, int] = {}  # in the other cases
         self._num_cases = 0
+        self._counted: dict[str, int] = {}  # noun -> the last amount of it
 
     def of(self, statement: Statement) -> dict[int, str]:
         """Return the segments that a statement depends on, each with a symbol that links them.
@@ -36,6 +37,10 @@ class Producers:
             at = self._last.get(symbol)
             if at is not None and (is_evaluated or symbol not in self._solved):
                 found.setdefault(at, symbol)
+        for noun in statement.points_to:
+            at = self._counted.get(noun)
+            if at is not None:
+                found.setdefault(at, noun)
         return found
 
     def know(self, statement: Statement) -> bool:
@@ -54,6 +59,8 @@ class Producers:
         for symbol in statement.results:
             last[symbol] = at
             self._solved.discard(symbol)
+        if statement.unit:
+            self._counted[statement.unit] = at
         if statement.value and statement.subject in statement.about:
             self._solved.add(statement.subject)
         for symbol in statement.mentions:

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
 
 from rbic_hf import cues
 from rbic_hf.code_flow import CodeStatement
 from rbic_hf.cues import Opening, opening
 from rbic_hf.producers import Producers
+from rbic_hf.reasoning_nodes import Block, Kind, Node
 from rbic_hf.references import References
 from rbic_hf.segments import Part
 from rbic_hf.statements import Statement, read
@@ -24,7 +23,6 @@ from rbic_hf.statements import Statement, read
 # prose. Segments with neither do not count: filler must not turn mathematics into prose.
 _MIN_SYMBOLIC_SHARE = 0.5
 
-Kind = Literal["equation", "fact", "words", "repeat", "check", "code"]
 
 # Steps that begin with one of these, and with nothing that they share, go on from the one before.
 _LEADS_ON = cues.FOLLOWS | cues.OPENS
@@ -36,72 +34,6 @@ _TURNS = cues.BRANCHES | cues.RETRACTS | cues.RESTARTS | cues.CASES | cues.MERGE
 _NOISE = dict.fromkeys(map(ord, ' \t\r\f\v\u3000$*#`,;:!?。，！？；：、"“”'))
 
 
-class Node(NamedTuple):
-    """A segment of the graph.
-
-    Attributes:
-        text: the segment.
-        kind: "equation"; "fact" (symbols without an equation); "words" (no symbols); "repeat" (says
-            an earlier segment again); "check" (an equation that is known, or that arrives at what
-            is known); "code" (a statement of a program).
-        premises: indices of the earlier segments that it depends on, ascending.
-        symbols: for each premise what links to it: a number, a variable, a name, or "" for a
-            connective or a line that goes on.
-        block: number of its block, from 0.
-        level: level of its block, from 1; 0 = it adds nothing.
-        is_abandoned: whether the text takes it back.
-    """
-
-    text: str
-    kind: Kind
-    premises: tuple[int, ...]
-    symbols: tuple[str, ...]
-    block: int
-    level: int
-    is_abandoned: bool
-
-
-@dataclass(slots=True)
-class _Block:
-    """The segments that a reader would number as one step.
-
-    Attributes:
-        is_announced: whether words open it, not an equation.
-        below: the level that it stands on: of its highest premise in another block, or without
-            one of the block before when it opens with a connective.
-        is_inert: whether it neither holds symbols nor follows from anything: filler.
-        parent: the block that it stands on.
-        link: the segment of this block and the premise in the parent that join them; None where a
-            connective does.
-        has_result: whether an equation is stated.
-        results: the symbols that its equations establish.
-        told: the symbols that its words mention.
-        carrier: the segment that carries it: the first with symbols, else the one that opens it.
-        last: its last segment with symbols.
-        is_abandoned: whether the text takes it back.
-    """
-
-    is_announced: bool
-    below: int
-    is_inert: bool
-    parent: int | None = None
-    link: tuple[int, int] | None = None
-    has_result: bool = False
-    results: set[str] = field(default_factory=set)
-    told: set[str] = field(default_factory=set)
-    carrier: int | None = None
-    last: int | None = None
-    is_abandoned: bool = False
-
-    @property
-    def level(self) -> int:
-        return 0 if self.is_inert else 1 + self.below
-
-    def stand_on(self, parent: int, level: int, link: tuple[int, int]) -> None:
-        if self.link is None or level > self.below:
-            self.below, self.parent, self.link = level, parent, link
-
-
 class Graph:
     """The dependency graph, and what is known while it is read."""
 
@@ -110,11 +42,12 @@ class Graph:
         self.kinds: list[Kind] = []
         self.links: list[dict[int, str]] = []  # premise -> symbol, of each segment
         self.block_of: list[int] = []
-        self.blocks: list[_Block] = []
+        self.blocks: list[Block] = []
         self.repeats = 0  # segments that say earlier ones again
         self.loops = 0  # ... in the same words
         self.operators = self.branches = 0
         self._symbolic = 0  # novel segments with symbols
+        self._wordy = 0  # novel segments without, filler left out
         self._linked = 0  # novel segments that open with a connective
         self._prose_linked = 0  # ... and hold no symbol
         self._texts: dict[str, int] = {}  # segments as they are, and where
@@ -141,7 +74,10 @@ class Graph:
         """Return the share of the reasoning that symbols carry; 0 when it is too small."""
         either = self._symbolic + self._prose_linked
         share = self._symbolic / either if either else 0.0
-        return share if share >= _MIN_SYMBOLIC_SHARE else 0.0
+        if share < _MIN_SYMBOLIC_SHARE:
+            return 0.0
+        # half of the segments may be words, as in mathematics that is told
+        return min(share, 2 * self._symbolic / (self._symbolic + self._wordy))
 
     def depth(self) -> int:
         """Return the blocks on a longest chain."""
@@ -227,7 +163,7 @@ class Graph:
             self._is_headed = True
         if not self.blocks or self._opens_block(part, opens, statement, is_filler=is_filler):
             self._open_block(is_announced=not statement.has_equation, follows=follows)
-        self._link(part.text, statement, leads_on=leads_on)
+        self._link(part.text, statement, leads_on=leads_on, is_filler=is_filler)
         if opens.first & cues.HEADS:
             self._references.number(part.text, len(self.blocks) - 1)
 
@@ -236,7 +172,7 @@ class Graph:
         start = len(self.kinds)
         for statement in statements:
             at = len(self.kinds)
-            block = _Block(False, statement.level - 1, is_inert=False, carrier=at, last=at)
+            block = Block(False, statement.level - 1, is_inert=False, carrier=at, last=at)
             premises = [start + premise for premise in statement.premises]
             if premises:
                 highest = max(premises, key=lambda place: self.blocks[self.block_of[place]].level)
@@ -336,7 +272,7 @@ class Graph:
         below, parent = 0, None
         if follows and self._standing is not None:
             below, parent = self.blocks[self._standing].level, self._standing
-        opened = _Block(is_announced, below, is_inert=not follows, parent=parent)
+        opened = Block(is_announced, below, is_inert=not follows, parent=parent)
         if follows:
             opened.carrier = len(self.kinds)
         self._live.append(len(self.blocks))
@@ -350,11 +286,12 @@ class Graph:
         self.links.append({})
         self.block_of.append(len(self.blocks) - 1)
 
-    def _link(self, text: str, statement: Statement, *, leads_on: bool) -> None:
+    def _link(self, text: str, statement: Statement, *, leads_on: bool, is_filler: bool) -> None:
         """Add a novel segment with its premises, then record what it produces."""
         self._linked += leads_on
         if not statement.has_symbols:
             self._prose_linked += leads_on
+            self._wordy += not is_filler
             self._skip("words")
             return
         self._symbolic += 1

@@ -20,6 +20,7 @@ _STOP_WORDS = frozenset(
     "the a an of is are to we in that and for this by number so therefore our have can be it each "
     "per with as on at from find calculate".split()
 )
+_POINTING = frozenset("remaining total these those rest leftover combined resulting".split())
 _MAX_NAME_WORDS = 5  # a longer left side is a clause, not the name of a quantity
 # Operands between signs and brackets; no name has a symbol in it.
 _TERM = re.compile(r"[^=E<O+\-(,]+")
@@ -47,6 +48,8 @@ class Statement(NamedTuple):
         is_formula: whether symbols carry it, not words.
         equation: its signs and symbols in order, one spelling each: what an equation that is said
             twice has in common. "" without an equation.
+        unit: what its last number counts, egg of "= 9 eggs"; "" without one. English only, as:
+        points_to: nouns that stand for an amount said before, egg of "the remaining eggs".
     """
 
     uses: tuple[str, ...]
@@ -61,6 +64,8 @@ class Statement(NamedTuple):
     operators: int
     is_formula: bool
     equation: str
+    unit: str = ""
+    points_to: tuple[str, ...] = ()
 
     @property
     def is_closed(self) -> bool:
@@ -90,12 +95,18 @@ def read(segment: str, start: int = 0) -> Statement:
     if SYMBOL_CODES.isdisjoint(codes):
         return _FORMULA if is_formula else _PROSE
     found = find_symbols(tokens, codes)
+    points_to = _pointed_to(tokens, codes)
     if "=" in codes or "E" in codes:
-        return _equation(tokens, codes, found, is_formula)
+        statement = _equation(tokens, codes, found, is_formula)
+        unit = _unit(tokens, codes, found)
+        return (
+            statement._replace(unit=unit, points_to=points_to) if unit or points_to else statement
+        )
     mentions = found.mentions()
-    return Statement(
+    told = Statement(
         mentions, (), (), mentions, "", "", "", False, False, found.num_signs, is_formula, ""
     )
+    return told._replace(points_to=points_to) if points_to else told
 
 
 _RELATION = re.compile("[=<]")
@@ -151,6 +162,27 @@ def _equation(tokens: list[str], codes: str, found: Symbols, is_formula: bool) -
         found.num_signs,
         is_formula,
         _identity(codes, found.all, first) if numbers or variables else "",
+    )
+
+
+def _unit(tokens: list[str], codes: str, found: Symbols) -> str:
+    """Return the noun after the value of an equation, in one number: egg of "= 9 eggs left"."""
+    value = found.numbers[-1][0] if found.numbers else -1
+    if value < 0 or "=" in codes[value:]:
+        return ""
+    for at in range(value + 1, min(value + 3, len(codes))):
+        if codes[at] == "w" and (noun := tokens[at].lower()) not in _STOP_WORDS:
+            return noun.rstrip("s")
+    return ""
+
+
+def _pointed_to(tokens: list[str], codes: str) -> tuple[str, ...]:
+    if "ww" not in codes:
+        return ()
+    return tuple(
+        tokens[at + 1].lower().rstrip("s")
+        for at in range(len(tokens) - 1)
+        if tokens[at].lower() in _POINTING and codes[at + 1] == "w"
     )
 
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 from rbic_hf.answer_tail import tail_share
 from rbic_hf.code_flow import CodeRegion, CodeStatement, code_regions, data_flow
-from rbic_hf.reasoning_graph import Graph, Node, build
+from rbic_hf.reasoning_graph import Graph, build
+from rbic_hf.reasoning_nodes import Node
 from rbic_hf.segments import Part, cut, segment
 
 __all__ = ["VERSION", "Complexity", "Node", "Trace", "dependencies", "measure", "segment", "trace"]
@@ -42,8 +43,9 @@ class Complexity:
         tail_share: share [0, 1] of the characters after the segment that first reaches the
             answer; 0 when no answer is given or it is not reached.
         confidence: share [0, 1] of the reasoning that symbols carry, among the segments that hold
-            symbols or a connective. 0 = fallback: too few hold symbols (general prose), depth is
-            the number of distinct segments linked by a connective, and weak evidence.
+            symbols or a connective, and at most twice their share among all but filler. 0 =
+            fallback: too few hold symbols (general prose), depth is the number of distinct
+            segments linked by a connective, and weak evidence.
     """
 
     steps: int

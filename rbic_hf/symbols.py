@@ -230,6 +230,8 @@ def find_symbols(tokens: list[str], codes: str) -> Symbols:
     return Symbols(numbers, variables, names, num_signs)
 
 
+_OPTIONS, _AFTER_OPTIONS = frozenset("ABCDEFG"), frozenset("、项选正错")
+_AFTER_LABELS = frozenset(".．:：)")
 _AFTER_NUMBERS = frozenset("WMP")
 
 
@@ -242,6 +244,10 @@ def _is_variable(tokens: list[str], codes: str, at: int) -> bool:
         return before in _MATHEMATICAL or after in _MATHEMATICAL
     if tokens[at] == "s" and codes[at + 1 : at + 2] == "w" and tokens[at - 1][-1:] == "0":
         return not tokens[at - 1].isdigit()  # "the 10s cancel"
+    if tokens[at] in _OPTIONS:
+        after = tokens[at + 1][:1] if at + 1 < len(tokens) else ""
+        if after in _AFTER_OPTIONS or (at == 0 and after in _AFTER_LABELS):
+            return False  # A、B两项正确, "C. Because ..."
     if tokens[at] in "xX" and 0 < at < len(tokens) - 1:
         return not (_is_factor(tokens[at - 1]) and _is_factor(tokens[at + 1]))
     return True

@@ -43,6 +43,7 @@ def test_the_question_of_common_benchmarks_is_found(columns: dict[str, Any], que
         ([["q", 5]], ConfigError, "is not accepted"),
         ("gone.jsonl", DataError, "gone.jsonl.*Question texts go into a list of their own"),
         ([Dataset.from_dict({"a": ["x"], "b": ["y"]})], DataError, r"\['a', 'b'\].*call one"),
+        ([Dataset.from_dict({"foo": ["x"]})], DataError, r"\['foo'\].*call one"),
         ([Dataset.from_dict({"question": ["x"], "problem": ["y"]})], DataError, "clearly the"),
         ([Dataset.from_dict({"question": ["", None]})], DataError, "no row with a question"),
         ([[]], DataError, "no row with a question"),

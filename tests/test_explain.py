@@ -196,7 +196,7 @@ def test_of_rows_marked_kept_or_not_the_end_of_the_budget_is_said(scored: Datase
 def test_a_refined_row_says_what_it_cannot_tell(scored: Dataset) -> None:
     refined = rbic_hf.select(scored, 0.2)
     found = explain(refined, 0)
-    assert "its ratio cannot be told" in " ".join(str(found).split())
+    assert "from which ratio on, cannot be told" in " ".join(str(found).split())
     assert "not in these columns: rbic_depth_z" in found.notes[0]
     assert found.terms == ()
     assert found.measures["depth"] == refined[0]["rbic_depth"]

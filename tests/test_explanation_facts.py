@@ -23,14 +23,16 @@ from rbic_hf.formats import STATUSES
 
 SCORED: dict[str, Any] = {
     "rbic_status": "clean", "rbic_rank": 3, "rbic_depth": 4, "rbic_tokens": 140, "rbic_cost": 150.0,
-    "rbic_depth_z": 1.5, "rbic_branch_z": 0.4, "rbic_loop_z": -2.0, "rbic_percentile": 0.9,
-    "rbic_confidence": 0.75, "rbic_answer": "contradicted", "rbic_contribution": 0.48,
-    "rbic_domain": 2, "rbic_domain_label": "eggs, box", "rbic_core": 0.25, "rbic_tier": None,
+    "rbic_depth_z": 1.5, "rbic_branch_z": 0.4, "rbic_loop_z": -2.0, "rbic_further_z": 0.0,
+    "rbic_percentile": 0.9, "rbic_confidence": 0.75, "rbic_answer": "contradicted",
+    "rbic_contribution": 0.48, "rbic_domain": 2, "rbic_domain_label": "eggs, box",
+    "rbic_core": 0.25, "rbic_tier": None,
 }  # fmt: skip
 PLACE = Place(
     num_ranked=40,
     kept_from={"cost": 0.1372, "rows": 0.1},
     is_selection=False,
+    in_domain=(2, 9),
     last_kept=None,
     group=(),
 )
@@ -55,6 +57,12 @@ def test_terms_add_up_by_hand() -> None:
             "contribution": 0.48,
         }
     )
+
+
+def test_what_a_model_adds_is_a_line_of_its_own() -> None:
+    found = {t.name: t.value for t in contribution_terms({**SCORED, "rbic_further_z": -0.5})}
+    assert found["model terms"] == -0.5
+    assert found["work"] == pytest.approx(0.9)
 
 
 @pytest.mark.parametrize("name", ["rbic_depth_z", "rbic_percentile", "rbic_answer"])
@@ -100,6 +108,12 @@ def test_every_status_has_a_meaning() -> None:
     [
         (PLACE, {}, "rank 3 of 40 in the pick order (0 is picked first): kept from ratio .138"),
         (PLACE, {}, ".100 of the rows on"),
+        (PLACE, {}, "2 of the 9 ranked rows of its domain are picked before it"),
+        (
+            PLACE,
+            {"rbic_status": "contaminated", "rbic_contaminated_by": "13-gram gsm8k:4"},
+            "found by 13-gram gsm8k:4",
+        ),
         (None, {}, "rank 3 in the pick order"),
         (PLACE, {"rbic_rank": None}, "no rank, kept at no ratio"),
         (PLACE, {}, 'knowledge domain 2 "eggs, box"; more central than 25% of it'),
@@ -128,7 +142,7 @@ def test_sentences(place: Place | None, changes: dict[str, Any], expected: str) 
     ("changes", "expected"),
     [
         ({"kept_from": {"cost": 0.0, "rows": 0.0}}, "kept at every ratio"),
-        ({"is_selection": True, "kept_from": {}}, "its ratio cannot be told"),
+        ({"is_selection": True, "kept_from": {}}, "from which ratio on, cannot be told"),
         ({"kept_from": {}}, "not chosen by rank"),
         ({"last_kept": 7}, "the budget ended after rank 7"),
         ({"group": ((9, None), (12, 20))}, "row 9 without a rank, row 12 with rank 20"),

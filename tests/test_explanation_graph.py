@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from rbic_hf.explanation_graph import KINDS, counted, premises_of, view
-from rbic_hf.reasoning_graph import Kind, Node
+from rbic_hf.reasoning_nodes import Kind, Node
 from rbic_hf.sample import make_sample
 from rbic_hf.steps import Trace, measure, trace
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rbic_hf.explanation_picture import MOST_NODES, draw_graph
 from rbic_hf.plain_text import width
-from rbic_hf.reasoning_graph import Node
+from rbic_hf.reasoning_nodes import Node
 from rbic_hf.sample import make_sample
 from rbic_hf.steps import Trace, measure, trace
 

@@ -71,11 +71,11 @@ def conclude_otherwise(text: str) -> str:
 
 
 def rename(text: str) -> str:
-    """Exchange the variables, in LaTeX and outside, in a circle."""
-    letters = sorted(set(re.findall(r"(?<![A-Za-z\\])[b-hj-wyzB-HJ-WYZ](?![A-Za-z'’-])", text)))
+    """Exchange the variables in a circle; A to H may be options of a multiple choice."""
+    letters = sorted(set(re.findall(r"(?<![A-Za-z\\])[b-hj-wyzJ-WYZ](?![A-Za-z'’-])", text)))
     others = dict(zip(letters, letters[1:] + letters[:1], strict=True))
     return re.sub(
-        r"(?<![A-Za-z\\'’])[b-hj-wyzB-HJ-WYZ](?![A-Za-z'’-])",
+        r"(?<![A-Za-z\\'’])[b-hj-wyzJ-WYZ](?![A-Za-z'’-])",
         lambda found: others.get(found[0], found[0]),
         text,
     )

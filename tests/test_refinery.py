@@ -42,7 +42,7 @@ from rbic_hf.probers.likelihood import Likelihoods, LikelihoodScorer, Passage
 from rbic_hf.refinery import score_with_provenance
 from rbic_hf.transforms import is_clean
 
-ON_REQUEST = ("rbic_generations", "rbic_ifd", "rbic_contaminated_by")
+ON_REQUEST = ("rbic_generations", "rbic_contaminated_by", *PROXY_COLUMNS.values())
 
 
 def share(refined: Dataset, scored: Dataset, column: str) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array, random_array
 
@@ -406,6 +406,8 @@ def test_the_twin_of_everything_is_everything() -> None:
 @given(n=st.integers(2, 60), seed=st.integers(0, 999), copies=st.sampled_from([1.0, 2.0]))
 def test_rows_in_another_order_are_the_same_selection(n, seed, copies) -> None:
     rows, graph = pool(n, seed=seed, copies=copies), edges(n, seed=seed)
+    # cells of equal mass take turns in row order; `score` orders rows by content before
+    assume(len(np.unique(rows.cost)) == n)
     moved = np.random.default_rng(seed).permutation(n)
     shuffled = Candidates(
         **{name: value[moved] for name, value in vars(rows).items() if name != "question"}

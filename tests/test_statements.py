@@ -37,6 +37,9 @@ def test_a_number_is_the_same_however_it_is_written(name: str) -> None:
         ("a cat and I", ()),
         ("a twenty-year-old", ()),
         ("the Y-shaped one", ()),
+        ("C. Because of this", ()),
+        ("故A项正确，B错误", ()),
+        ("the value of C is 5", ("5", "C")),
         ("7 of 10", ("7",)),  # ten is too common to say where it is from
     ],
 )

@@ -139,6 +139,11 @@ GRAPHS = {
         3,
         [(), (0,), (), (0,), (3,), ()],
     ),
+    "a noun that stands for an amount": (
+        "She has 16 - 3 = 13 eggs.\nThe remaining eggs are sold for 26 dollars.",
+        2,
+        [(), (0,)],
+    ),
     "a correction is a step of its own": (
         "x = 5.\nSo y = x + 1 = 6.\nNo, that's wrong.\ny = x + 2 = 7.",
         2,
@@ -386,6 +391,12 @@ def test_layout_does_not_carry_the_ranking(layout, least):
     texts, premises = zip(*chains(), strict=True)
     truth = [longest_path(links) for links in premises]
     assert agreement([layout(text) for text in texts], truth) >= least
+
+
+def test_words_around_a_few_symbols_lower_the_confidence():
+    told = "红绿色盲的患者都有女儿。母亲携带致病基因。父亲表现正常。儿子可能患病。"
+    assert measure("x = 3。" + told).confidence == pytest.approx(2 / 5)
+    assert measure("x = 3\ny = 5x\nBoth of them are prime numbers.").confidence == 1
 
 
 def test_prose_falls_back_to_distinct_linked_segments():

@@ -45,6 +45,7 @@ STAGES = {
     "steps": {
         "steps",
         "reasoning_graph",
+        "reasoning_nodes",
         "segments",
         "statements",
         "symbols",
