@@ -58,10 +58,7 @@ _MEASURES = frozenset(
 )
 _NO_MEASURES = frozenset({"角形", "次函", "次方", "次项", "次多", "年级", "月份", "边形"})
 
-_TOKENS_KNOWN, _LONGEST_KNOWN = (
-    200_000,
-    24,
-)  # a table of texts that never ends must not grow with it
+_MOST_TOKENS_KNOWN = 200_000  # the table of a pool that never ends must not grow with it
 
 _HAN_WORD = re.sub(f"[{numerals.HAN_NUMERALS}]", "", "".join(map(chr, range(0x4E00, 0xA000))))
 _TOKEN = re.compile(
@@ -94,12 +91,15 @@ class _Codes(dict[str, str]):
 
     def __missing__(self, token: str) -> str:
         code, name = _classify(token)
-        if len(self) >= _TOKENS_KNOWN:
-            self.clear()
-            self.names.clear()
         self[token] = code
         self.names[token] = name
         return code
+
+    def forget(self) -> None:
+        """Empty a table that has grown too large; between segments, whose names are looked up."""
+        if len(self) > _MOST_TOKENS_KNOWN:
+            self.clear()
+            self.names.clear()
 
 
 def _classify(token: str) -> tuple[str, str]:
@@ -156,6 +156,7 @@ def tokens(text: str) -> list[str]:
 
 def coded(segment: str, start: int = 0) -> tuple[list[str], str]:
     """Return the tokens of a segment from `start` on, and their codes, one character each."""
+    _CODES.forget()
     if "/" in segment or "frac" in segment or "分之" in segment:
         segment = _with_fractions(segment)
     found = _TOKEN.findall(segment, start)

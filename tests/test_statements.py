@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rbic_hf import symbols
 from rbic_hf.statements import read
 
 SAME_NUMBERS = {
@@ -116,3 +117,13 @@ def test_any_text_is_read(text: str) -> None:
     found = read(text)
     assert set(found.about).isdisjoint(found.uses)
     assert found.operators >= found.has_equation
+
+
+def test_a_table_of_tokens_that_fills_up_within_a_segment_loses_nothing(monkeypatch) -> None:
+    text = "x = 7 + 8 = 15 apples for 9 boxes"
+    before = read(text)
+    monkeypatch.setattr(symbols, "_MOST_TOKENS_KNOWN", 2)
+    for _ in range(3):
+        assert read(text) == before
+        assert read("y = 31 * 47 = 1457 of 77").results == ("1457", "77", "y")
+    assert len(symbols.NAMES) < 30
